@@ -1,0 +1,65 @@
+"""A case, and the interface of everything that can supply cases."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from utils.registry import Registry
+
+
+@dataclass(frozen=True)
+class Case:
+    """One image with its masks, label and group.
+
+    id: unique within the dataset, stable between machines (``benign/benign (1)``).
+    label: one of the dataset's classes.
+    image: the image file; None where the dataset makes its images.
+    masks: the files of all masks, merged by OR; empty for a missing mask or a made image.
+    group: what must not cross a fold (a patient); None where the data does not say.
+    attributes: anything else that the dataset knows and a report may show.
+    """
+
+    id: str
+    label: str
+    image: Path | None = None
+    masks: tuple[Path, ...] = ()
+    group: str | None = None
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+class Dataset(Protocol):
+    """A source of cases. Registered factories take ``(root: Path | None, *, <options>)``."""
+
+    classes: tuple[str, ...]
+    """The labels in the order of the network's outputs."""
+
+    lesion_classes: tuple[str, ...]
+    """The labels whose cases must have a non-empty mask."""
+
+    def cases(self) -> list[Case]:
+        """All cases, sorted by id. Raises UserError when the root is missing or has another layout."""
+        ...
+
+    def read_image(self, case: Case) -> np.ndarray:
+        """uint8, (height, width) for grey or (height, width, 3) for RGB. Raises OSError if unreadable."""
+        ...
+
+    def read_mask(self, case: Case) -> np.ndarray:
+        """uint8 of 0 and 1, (height, width) of the mask files, merged by OR.
+
+        Raises OSError if a file is unreadable or missing, ValueError if the masks differ in size.
+        """
+        ...
+
+    def content(self, case: Case) -> str:
+        """A hash of everything that determines the case: bytes of its files, label and group."""
+        ...
+
+
+DATASETS: Registry = Registry("dataset")
+"""Name -> factory of a `Dataset`."""

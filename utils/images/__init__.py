@@ -1,0 +1,1 @@
+"""Pixels: reading, preprocessing, augmenting and caching images and masks, and making them up."""

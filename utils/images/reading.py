@@ -1,0 +1,102 @@
+"""Image and mask files as arrays, or an OSError that names the file.
+
+Covers PNG, JPEG, BMP, TIFF and WebP with 8 or 16 bits. Does not cover volumes, DICOM or pixels stored as
+floats, and ignores the orientation tag of JPEG: a mask has none, and both must stay aligned.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+MAX_PIXELS = 64 * 1024 * 1024
+"""Larger images are refused unread: a few kilobytes of PNG can unpack to more memory than there is."""
+
+# Four 16-bit channels, uncompressed, and their header: no readable file within MAX_PIXELS is larger.
+_MAX_BYTES = 8 * MAX_PIXELS + 1024 * 1024
+
+
+def read_image(path: Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """uint8, (height, width) for grey or (height, width, 3) for RGB.
+
+    Three equal channels become grey, transparency is dropped, 16 bits are scaled to 8.
+    Raises OSError naming the file when it is missing, damaged, no image or has more than `max_pixels`.
+    """
+    pixels = _to_uint8(_decode(path, max_pixels), path)
+    if pixels.ndim == 2:
+        return pixels
+    blue, green, red = pixels[..., 0], pixels[..., 1], pixels[..., 2]
+    if np.array_equal(blue, green) and np.array_equal(green, red):
+        return np.ascontiguousarray(blue)
+    return np.ascontiguousarray(pixels[..., 2::-1])
+
+
+def read_mask(path: Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """uint8 of 0 and 1, (height, width): 1 where any colour channel is above 0.
+
+    Reads masks of 0 and 255 as well as of 0 and 1, with 1, 3 or 4 channels. The fourth is transparency, which
+    is opaque everywhere in masks exported from drawing programs: it is not a mask.
+    Raises OSError as `read_image` does.
+    """
+    pixels = _decode(path, max_pixels)
+    if pixels.ndim == 3:
+        pixels = pixels.max(axis=-1)
+    return (pixels > 0).astype(np.uint8)
+
+
+def merge_masks(masks: Sequence[np.ndarray]) -> np.ndarray:
+    """The OR of one or more masks of 0 and 1, uint8, (height, width). Raises ValueError if their sizes differ."""
+    if not masks:
+        raise ValueError("no masks to merge")
+    sizes = sorted({mask.shape for mask in masks})
+    if len(sizes) > 1:
+        raise ValueError("masks of one case differ in size: " + ", ".join(f"{h} x {w}" for h, w in sizes))
+    return np.stack(masks).max(axis=0)
+
+
+def _decode(path: Path, max_pixels: int) -> np.ndarray:
+    """The stored pixels without transparency: (height, width) or (height, width, 3) in OpenCV's order, BGR."""
+    path = Path(path)
+    if path.stat().st_size > _MAX_BYTES:
+        raise OSError(f"{path}: larger than {_MAX_BYTES:,} bytes; refused")
+    # Bytes are read here and not by cv2.imread, which cannot open names outside the code page on Windows.
+    content = path.read_bytes()
+    width, height = _size_in_header(content, path)
+    if width * height > max_pixels:
+        raise OSError(f"{path}: {width} x {height} is more than {max_pixels:,} pixels; refused")
+    try:
+        pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error as error:
+        raise OSError(f"{path}: cannot be decoded: {error}") from error
+    if pixels is None:
+        raise OSError(f"{path}: damaged, or an image format that cannot be decoded")
+    if pixels.ndim == 3 and pixels.shape[-1] != 3:
+        # Two channels are grey and transparency, four are colour and transparency.
+        pixels = pixels[..., 0] if pixels.shape[-1] <= 2 else pixels[..., :3]
+    return pixels
+
+
+def _size_in_header(content: bytes, path: Path) -> tuple[int, int]:
+    """(width, height) as the header states them, without unpacking a pixel."""
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            return image.size
+    except UnidentifiedImageError as error:
+        raise OSError(f"{path}: not an image") from error
+    # A damaged header surfaces as whatever the parser of that format stumbled over.
+    except (Image.DecompressionBombError, OSError, ValueError, SyntaxError) as error:
+        raise OSError(f"{path}: {error}") from error
+
+
+def _to_uint8(pixels: np.ndarray, path: Path) -> np.ndarray:
+    if pixels.dtype == np.uint8:
+        return pixels
+    if pixels.dtype == np.uint16:
+        # 65535 = 255 x 257: the ends of the range stay where they are.
+        return ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    raise OSError(f"{path}: pixels of type {pixels.dtype}; only 8 and 16 bit integers can be read")
