@@ -1,0 +1,62 @@
+"""From a name to an encoder, with pretrained weights from a local file if asked for. Never touches the network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol, cast, runtime_checkable
+
+from torch import Tensor
+
+from models.encoders.loading import load_weights
+from models.encoders.names import check_encoder
+from models.encoders.registry import ENCODERS, load_own_encoders
+from utils.errors import Problem, UserError
+
+
+@runtime_checkable
+class Encoder(Protocol):
+    """What networks, bottlenecks and decoders may ask of an encoder (which is also an `nn.Module`)."""
+
+    @property
+    def out_channels(self) -> list[int]:
+        """Channels of each feature, the finest first; 0 where a level exists in name only (mit_b0, ConvNeXt)."""
+
+    @property
+    def output_stride(self) -> int:
+        """Input side divided by the deepest feature's side."""
+
+    def __call__(self, images: Tensor) -> list[Tensor]:
+        """Images (B, 3, H, W), H and W divisible by `output_stride`, to `depth` + 1 features, the finest first."""
+
+
+def build_encoder(name: str, depth: int = 5, weights: Path | None = None, output_stride: int = 32) -> Encoder:
+    """An encoder for three-channel images.
+
+    depth: number of halvings, 1 to 5 (some encoders ask for at least 2 or 3).
+    weights: a local file from `models.weights.resolve_weights`, or None for random initialisation.
+    output_stride: 8 or 16 replace the last strides by dilation; 32 leaves the encoder as it is.
+
+    Raises UserError if the name is unknown or the encoder cannot be built so.
+    """
+    check_encoder(name)
+    load_own_encoders()
+    try:
+        encoder = _build(name, depth, output_stride)
+    except (ValueError, KeyError, RuntimeError, AttributeError, TypeError, AssertionError) as error:
+        # smp and timm refuse with whatever is at hand: depth out of range, no features_only, no dilation.
+        request = f"depth {depth}" + (f", output stride {output_stride}" if output_stride < 32 else "")
+        raise UserError(
+            Problem(where="model.encoder", message=f"cannot be built with {request}: {error}", value=name)
+        ) from error
+    if weights is not None:
+        load_weights(name, encoder, weights)
+    return encoder
+
+
+def _build(name: str, depth: int, output_stride: int) -> Encoder:
+    if name in ENCODERS:
+        return ENCODERS[name](depth, output_stride)
+    from segmentation_models_pytorch.encoders import get_encoder
+
+    encoder = get_encoder(name, in_channels=3, depth=depth, weights=None, output_stride=output_stride)
+    return cast(Encoder, encoder)

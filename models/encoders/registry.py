@@ -1,0 +1,29 @@
+"""The encoders that neither smp nor timm has: the files of this folder, found by themselves."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import pkgutil
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from utils.registry import Registry
+
+if TYPE_CHECKING:
+    from models.encoders.building import Encoder
+
+# A factory takes (depth, output_stride) and answers an encoder with random weights.
+ENCODERS: Registry[Callable[..., Encoder]] = Registry("model.encoder")
+
+# Where the ImageNet weights of such an encoder are published, if they are; asked only when they are wanted.
+WEIGHT_URLS: dict[str, Callable[[], str]] = {}
+
+
+@functools.cache
+def load_own_encoders() -> None:
+    """Imports every module of this folder, which files its encoders in `ENCODERS`."""
+    import models.encoders
+
+    for module in pkgutil.iter_modules(models.encoders.__path__):
+        importlib.import_module(f"{models.encoders.__name__}.{module.name}")

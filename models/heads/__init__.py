@@ -1,0 +1,1 @@
+"""Heads: from a feature map to logits, of masks or of a diagnosis."""
