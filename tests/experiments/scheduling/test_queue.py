@@ -1,0 +1,65 @@
+"""The queue hands out every run once, fold by fold, and takes back what crashed."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from experiments.scheduling.queue import Run, RunQueue, fold_by_fold
+
+
+def test_fold_zero_of_every_configuration_comes_first():
+    runs = fold_by_fold([("a", 3), ("b", 2), ("c", 3)])
+    assert runs == [
+        Run("a", 0), Run("b", 0), Run("c", 0),
+        Run("a", 1), Run("b", 1), Run("c", 1),
+        Run("a", 2), Run("c", 2),
+    ]  # fmt: skip
+
+
+def test_a_crashed_run_is_the_next_one_until_its_retries_are_used_up():
+    queue = RunQueue([Run("a", 0), Run("b", 0)], retries=2)
+    for crash in range(1, 3):
+        assert queue.take() == Run("a", 0)
+        assert queue.crashed(Run("a", 0))
+        assert queue.crashes(Run("a", 0)) == crash
+    assert queue.take() == Run("a", 0)
+    assert not queue.crashed(Run("a", 0))
+    assert queue.take() == Run("b", 0)
+
+
+def test_a_queue_with_a_run_out_is_not_exhausted_though_nothing_waits():
+    queue = RunQueue([Run("a", 0)])
+    assert queue.take() == Run("a", 0)
+    assert queue.take() is None
+    assert not queue.exhausted
+    queue.ended(Run("a", 0))
+    assert queue.exhausted
+
+
+def test_news_of_a_run_that_is_not_out_changes_nothing():
+    queue = RunQueue([Run("a", 0)])
+    queue.ended(Run("x", 0))
+    assert queue.crashed(Run("x", 0))
+    assert len(queue) == 1
+
+
+@given(
+    folds=st.lists(st.integers(1, 4), min_size=1, max_size=6),
+    slots=st.integers(1, 5),
+    retries=st.integers(0, 3),
+    data=st.data(),
+)
+def test_every_run_ends_exactly_once_whatever_crashes(folds, slots, retries, data):
+    runs = fold_by_fold([(f"c{index}", count) for index, count in enumerate(folds)])
+    queue, out, ended, given_up = RunQueue(runs, retries), [], [], []
+    while not queue.exhausted:
+        while len(out) < slots and (run := queue.take()) is not None:
+            assert run not in out and run not in ended and run not in given_up
+            out.append(run)
+        run = out.pop(data.draw(st.integers(0, len(out) - 1)))
+        if data.draw(st.booleans()):
+            queue.ended(run)
+            ended.append(run)
+        elif not queue.crashed(run):
+            assert queue.crashes(run) == retries + 1
+            given_up.append(run)
+    assert sorted(ended + given_up) == sorted(runs)
