@@ -1,0 +1,1 @@
+"""How a sweep becomes results: sweep file, runs, scheduling, training, ledger, statistics, leaderboard, study."""

@@ -1,0 +1,93 @@
+"""The books of a sweep: leaderboard files and study, kept up to date with the ledger while it grows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from experiments.leaderboard import Entry, Leaderboard, Standing
+from experiments.ledger import Record
+from experiments.preparation import PlannedConfiguration
+from experiments.scheduling import Run
+from experiments.study import StudyError, StudyMirror, rows_of
+from experiments.sweep import Sweep
+
+STUDY_FILE = "optuna.db"
+
+# Writing may take this share of the driver's time: bursts of short runs are written together.
+_WRITING_SHARE = 0.1
+
+
+class Books:
+    """Leaderboard and study of one sweep. Both are functions of the ledger and can be deleted at any time."""
+
+    def __init__(
+        self,
+        sweep: Sweep,
+        planned: Sequence[PlannedConfiguration],
+        results: Path,
+        folder: Callable[[str, int], Path],
+        warn: Callable[[str], None],
+    ) -> None:
+        self._results, self._warn = results, warn
+        self._records: dict[tuple[str, int], Record] = {}
+        self._running: set[Run] = set()
+        entries = [
+            Entry(one.id, one.configuration.name, one.configuration.varied, tuple(range(one.folds))) for one in planned
+        ]
+        objective = sweep.objective
+        self.leaderboard = Leaderboard(sweep.name, entries, objective.metric, objective.mode, folder)
+        self.study = StudyMirror(results / STUDY_FILE, sweep.name, objective.mode, objective.metric)
+        self._study_works = True
+        self._next_write = 0.0
+
+    def open(self, records: Mapping[tuple[str, int], Record]) -> None:
+        """Starts from what the ledger has."""
+        self._records = dict(records)
+        self._write(sync=True)
+
+    def started(self, run: Run) -> None:
+        """A run is under way."""
+        self._running.add(run)
+        self._in_study(lambda: self.study.started(run.configuration))
+
+    def gone(self, run: Run) -> None:
+        """A run is under way no more, without a record."""
+        self._running.discard(run)
+
+    def ended(self, run: Run, record: Record) -> None:
+        """A run has its record."""
+        self._running.discard(run)
+        self._records[run] = record
+        if time.monotonic() >= self._next_write:
+            self._write()
+
+    def close(self) -> None:
+        """Brings everything up to date; nothing is running any more."""
+        self._running.clear()
+        self._write(sync=True)
+        self.study.close()
+
+    def standings(self, top: int = 5) -> list[Standing]:
+        """The top of the leaderboard as it was last written."""
+        return self.leaderboard.as_table(top)
+
+    def _write(self, sync: bool = False) -> None:
+        """Writes what has changed; `sync` makes the study right whatever is in it."""
+        started = time.monotonic()
+        self.leaderboard.update(self._records, self._running)
+        self.leaderboard.write(self._results)
+        rows = rows_of(self.leaderboard)
+        self._in_study(lambda: self.study.sync(rows) if sync or self.study.lost else self.study.update(rows))
+        now = time.monotonic()
+        self._next_write = now + (now - started) * (1 / _WRITING_SHARE - 1)
+
+    def _in_study(self, change: Callable[[], None]) -> None:
+        """Changes the study. Its failure costs the sweep nothing: it is said once, and mended at the next sync."""
+        try:
+            change()
+        except StudyError as error:
+            if self._study_works:
+                self._warn(f"{error}; the sweep goes on without it, and the next command rebuilds it")
+            self._study_works = False

@@ -1,0 +1,1 @@
+"""The terminal: progress while a sweep runs, and the signals that come from it."""

@@ -1,0 +1,232 @@
+"""The driver: takes a sweep from its file to its leaderboard, and every time the same command is given, further."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+
+from experiments.books import STUDY_FILE, Books
+from experiments.console.display import Display, standings_table
+from experiments.console.interruption import Interruption
+from experiments.ledger import Ledger, Record, SweepLock
+from experiments.ledger.record import commit
+from experiments.preparation import (
+    PlannedConfiguration,
+    Provision,
+    Survey,
+    open_sources,
+    provide,
+    survey,
+    write_audit,
+)
+from experiments.scheduling import Run, RunQueue, fold_by_fold
+from experiments.sweep import Sweep, nested
+from experiments.training import TRAINING_VERSION
+from experiments.training.spec import RunSpec
+from utils.datasets.download import download as download_dataset
+from utils.errors import Problem, UserError
+
+
+class Driver:
+    """Runs one sweep. It is the `Observer` of its runs: it keeps the books when one of them ends.
+
+    Everything it knows is derived from the sweep file, the data and the ledger; killing it at any moment
+    loses nothing but the epoch that each worker was in.
+    """
+
+    def __init__(self, sweep: Sweep, results: Path, console: Console, interruption: Interruption) -> None:
+        self.sweep = sweep
+        self.results = results.absolute()
+        self.console, self.interruption = console, interruption
+        self.display = Display(console)
+        self.ledger = Ledger(self.results, sweep.name)
+        self.planned: dict[str, PlannedConfiguration] = {}
+        self.provisions: dict[str, Provision] = {}
+        self.threads, self.device = 1, "cpu"
+        self.books: Books
+
+    def run(self, *, address: str | None = None, retry_failed: bool = False, download: bool = False) -> int:
+        """Prepares, runs what is missing, writes the leaderboard; returns the exit code, 0 or 1.
+
+        Raises UserError for what the user has to mend, `Interrupted` when asked to stop.
+        """
+        with SweepLock(self.ledger.root), self.display:
+            found = self._prepare(download)
+            runs = fold_by_fold([(planned.id, planned.folds) for planned in found.planned])
+            if retry_failed:
+                self._forget_failures(runs)
+            records = self.ledger.records(runs)
+            missing = [run for run in runs if run not in records]
+            if missing:
+                self.provisions = provide(found, self.sweep, self.results, self.display.stage)
+            self.books = Books(self.sweep, found.planned, self.results, self.ledger.folder, self.display.say)
+            self.books.open(records)
+            self.display.begin(
+                self.sweep.name, self.sweep.objective.metric, len(runs), len(records), self.books.standings
+            )
+            try:
+                if missing:
+                    self._execute(missing, address)
+            finally:
+                self.books.close()
+        return self._report(runs)
+
+    def _prepare(self, download: bool) -> Survey:
+        """Opens the data, writes the audit, draws the folds."""
+        if download:
+            for name, root in {(c.settings.dataset.name, c.settings.dataset.root) for c in self.sweep.configurations}:
+                if root is not None:
+                    download_dataset(name, root)
+        sources = open_sources(self.sweep, self.display.stage)
+        write_audit(sources.values(), self.results / f"{self.sweep.name}_audit.csv")
+        for source in sources.values():
+            self.display.say(source.audit.summary())
+        found = survey(self.sweep, sources)
+        self.planned = {planned.id: planned for planned in found.planned}
+        return found
+
+    def _forget_failures(self, runs: Sequence[Run]) -> None:
+        for run, record in self.ledger.records(runs).items():
+            if record.status == "failed":
+                self.ledger.forget_failure(*run)
+
+    def _execute(self, missing: list[Run], address: str | None) -> None:
+        # Ray is imported only when there is something to run: a finished sweep answers at once.
+        from experiments.scheduling.cluster import available, execute, ray_cluster
+
+        self.interruption.deferred = True
+        with ray_cluster(address):
+            self.interruption.listen()  # Ray has put its own handlers in place of ours
+            cpus, gpus = _claims(self.sweep, *available())
+            self.threads, self.device = cpus, "auto" if gpus else "cpu"
+            slots = self.sweep.resources.slots
+            execute(
+                RunQueue(missing, self.sweep.resources.retries),
+                self,
+                lambda run: self._spec(run).to_json(),
+                cpus=cpus,
+                gpus=gpus,
+                slots=None if slots == "auto" else slots,
+                check=self.interruption.check,
+            )
+        self.interruption.deferred = False
+
+    def _spec(self, run: Run) -> RunSpec:
+        planned, provision = self.planned[run.configuration], self.provisions[run.configuration]
+        return RunSpec(
+            sweep=self.sweep.name,
+            configuration=run.configuration,
+            name=planned.configuration.name,
+            fold=run.fold,
+            settings=nested(planned.configuration.settings),
+            folder=self.ledger.folder(*run),
+            cache=provision.cache,
+            split_file=provision.split_file,
+            weights=provision.weights,
+            data=planned.source.data,
+            split=planned.split.hash,
+            code=TRAINING_VERSION,
+            threads=self.threads,
+            device=self.device,
+        )
+
+    # What follows is the `Observer`: called by the scheduling as runs come and go.
+
+    def find(self, run: Run) -> Record | None:
+        """The run's record, if it has one by now."""
+        return self.ledger.get(*run)
+
+    def started(self, run: Run) -> None:
+        """A worker has taken the run."""
+        self.display.started(run, self._name(run), run.fold)
+        self.books.started(run)
+
+    def advanced(self, run: Run, epoch: int, epochs: int, objective: float | None) -> None:
+        """The run has finished an epoch."""
+        self.display.advanced(run, epoch, epochs, objective)
+
+    def crashed(self, run: Run, crashes: int, again: bool) -> None:
+        """The run's worker died: it is retried from its last epoch, or given up and recorded as failed."""
+        self.display.gone(run)
+        self.books.gone(run)
+        if again:
+            self.display.say(f"{self._name(run)}, fold {run.fold}: its worker died; it goes on from its last epoch")
+            return
+        spec = self._spec(run)
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        record = Record(
+            sweep=spec.sweep,
+            configuration=run.configuration,
+            fold=run.fold,
+            status="failed",
+            error=f"its worker process died {crashes} times",
+            code=spec.code,
+            data=spec.data,
+            split=spec.split,
+            seed=spec.seed,
+            device=spec.device,
+            settings=dict(spec.settings),
+            started=now,
+            finished=now,
+        )
+        commit(record, spec.folder)
+        self.ended(run, record)
+
+    def ended(self, run: Run, record: Record) -> None:
+        """The run has its record: the books are brought up to date."""
+        metric = self.sweep.objective.metric
+        failed = record.status == "failed"
+        outcome = f"failed: {record.error}" if failed else f"{metric} {_shown(record.metrics.get(metric))}"
+        self.display.ended(run, self._name(run), run.fold, outcome, failed)
+        self.books.ended(run, record)
+
+    def _report(self, runs: Sequence[Run]) -> int:
+        """The last lines on the screen, and the exit code."""
+        records = self.ledger.records(runs)
+        failed = {run: record for run, record in records.items() if record.status == "failed"}
+        self.console.print(standings_table(self.books.standings(), self.sweep.objective.metric))
+        for run, record in failed.items():
+            where = self.ledger.folder(*run)
+            self.display.say(f"failed: {self._name(Run(*run))}, fold {run[1]}: {record.error} ({where})")
+        self.display.say(
+            f"{len(records) - len(failed)} of {len(runs)} runs complete"
+            + (f", {len(failed)} failed; --retry-failed repeats them" if failed else "")
+        )
+        self.display.say(f"Leaderboard: {shown(self.results / f'{self.sweep.name}.csv')}")
+        self.display.say(f"Dashboard:   optuna-dashboard sqlite:///{shown(self.results / STUDY_FILE)}")
+        return 1 if failed else 0
+
+    def _name(self, run: Run) -> str:
+        return self.planned[run.configuration].configuration.name
+
+
+def _claims(sweep: Sweep, cores: float, gpus: float) -> tuple[int, float]:
+    """CPU cores and GPUs that one run occupies. Raises UserError for more than the cluster has.
+
+    On CPUs a core each: networks of this size gain less from a second thread than from a second run.
+    """
+    resources = sweep.resources
+    claimed_gpus = min(1.0, gpus) if resources.gpus == "auto" else float(resources.gpus)
+    problems = []
+    if claimed_gpus > gpus:
+        problems.append(Problem("resources.gpus", f"the cluster has {gpus:g} GPUs", value=resources.gpus))
+    fitting = max(1, int(cores * claimed_gpus / gpus)) if claimed_gpus and gpus else 1
+    cpus = fitting if resources.cpus == "auto" else resources.cpus
+    if cpus > cores:
+        problems.append(Problem("resources.cpus", f"the cluster has {cores:g} CPU cores", value=resources.cpus))
+    if problems:
+        raise UserError(problems)
+    return cpus, claimed_gpus
+
+
+def shown(path: Path) -> str:
+    """A path as a person would type it: relative to where the command is run, if it is below."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def _shown(value: float | None) -> str:
+    return "undefined" if value is None or math.isnan(value) else f"{value:.4f}"

@@ -1,0 +1,16 @@
+"""From a sweep file to runs that can start: data audited, folds drawn, images cached, weights at hand."""
+
+from experiments.preparation.provision import Provision, provide, write_audit
+from experiments.preparation.survey import PlannedConfiguration, Source, StageProgress, Survey, open_sources, survey
+
+__all__ = [
+    "PlannedConfiguration",
+    "Provision",
+    "Source",
+    "StageProgress",
+    "Survey",
+    "open_sources",
+    "provide",
+    "survey",
+    "write_audit",
+]

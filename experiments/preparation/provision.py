@@ -1,0 +1,91 @@
+"""What workers read, made ready on the driver before the first run: cache, split files, weights."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from experiments.preparation.survey import PlannedConfiguration, Source, StageProgress, Survey
+from experiments.sweep import Sweep
+from models.weights import resolve_weights
+from utils.errors import Problem, UserError
+from utils.files import write_text_atomically
+from utils.images.cache import build_cache
+from utils.splits.table import split_table
+
+
+@dataclass(frozen=True)
+class Provision:
+    """The files that the runs of one configuration read."""
+
+    cache: Path
+    split_file: Path
+    weights: Path | None
+
+
+def write_audit(sources: Iterable[Source], path: Path) -> None:
+    """Writes ``<sweep>_audit.csv``: the findings of every source, one after the other."""
+    tables = [source.audit.to_csv().partition("\n") for source in sources]
+    write_text_atomically(path, tables[0][0] + "\n" + "".join(body for _, _, body in tables))
+
+
+def provide(survey: Survey, sweep: Sweep, results: Path, on_progress: StageProgress) -> dict[str, Provision]:
+    """Configuration id -> what its runs need; everything is made once, however many configurations share it.
+
+    Raises UserError with all weights that cannot be had.
+    """
+    weights = _weights(survey)
+    caches: dict[tuple[object, ...], Path] = {}
+    provisions = {}
+    for planned in survey.planned:
+        dataset = planned.configuration.settings.dataset
+        parts = tuple((part.name, dict(part.options)) for part in dataset.preprocessing)
+        key = (planned.source.data, repr(parts), dataset.height_width)
+        if key not in caches:
+            caches[key] = _cache(planned, results / "cache", on_progress)
+        split_file = results / "runs" / sweep.name / "splits" / f"{planned.split.hash}.csv"
+        if not split_file.exists():
+            write_text_atomically(split_file, split_table(planned.split, planned.source.audit.groups))
+        model = planned.configuration.settings.model
+        provisions[planned.id] = Provision(caches[key], split_file, weights[model.encoder, model.encoder_weights])
+    return provisions
+
+
+def _cache(planned: PlannedConfiguration, folder: Path, on_progress: StageProgress) -> Path:
+    source, dataset = planned.source, planned.configuration.settings.dataset
+    stage = (
+        f"Preparing {len(source.audit.usable)} images at {dataset.height_width[1]} x {dataset.height_width[0]} pixels"
+    )
+    parts = [(part.name, dict(part.options)) for part in dataset.preprocessing]
+    return build_cache(
+        source.dataset,
+        source.audit.usable,
+        parts,
+        dataset.height_width,
+        folder,
+        workers=os.cpu_count() or 1,
+        on_progress=_of_stage(stage, on_progress),
+    )
+
+
+def _of_stage(stage: str, on_progress: StageProgress) -> Callable[[int, int], None]:
+    return lambda done, total: on_progress(stage, done, total)
+
+
+def _weights(survey: Survey) -> Mapping[tuple[str, str], Path | None]:
+    wanted = {}
+    problems: list[Problem] = []
+    for planned in survey.planned:
+        model = planned.configuration.settings.model
+        key = (model.encoder, model.encoder_weights)
+        if key not in wanted:
+            try:
+                wanted[key] = resolve_weights(*key)
+            except UserError as error:
+                problems += error.problems
+                wanted[key] = None
+    if problems:
+        raise UserError(problems)
+    return wanted

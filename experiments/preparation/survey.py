@@ -1,0 +1,124 @@
+"""What a sweep would run on which data: audited cases, folds, and the ids that follow from them.
+
+Opens every file of the data and writes nothing, so that a plan can be made of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from experiments.sweep import Configuration, DatasetSettings, FoldSettings, Sweep
+from experiments.training import TRAINING_VERSION
+from utils.datasets import DATASETS, Dataset
+from utils.errors import Problem, UserError
+from utils.identity import canonical_json, digest
+from utils.splits.audit import Audit, audit, group_names
+from utils.splits.folds import Split, make_split, split_from_file
+
+StageProgress = Callable[[str, int, int], None]
+"""Called with (name of the stage, done, total)."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A dataset as some configurations see it, audited.
+
+    contents: usable case id -> hash of its content. data: the hash of all of them.
+    """
+
+    name: str
+    dataset: Dataset
+    audit: Audit
+    contents: dict[str, str]
+    data: str
+
+
+@dataclass(frozen=True)
+class PlannedConfiguration:
+    """A configuration with what it runs on. folds: how many of the split's folds are run."""
+
+    configuration: Configuration
+    id: str
+    source: Source
+    split: Split
+    folds: int
+
+
+@dataclass(frozen=True)
+class Survey:
+    """Every configuration of a sweep, planned; the distinct sources that they use."""
+
+    sources: tuple[Source, ...]
+    planned: tuple[PlannedConfiguration, ...]
+
+
+def open_sources(sweep: Sweep, on_progress: StageProgress) -> dict[str, Source]:
+    """Opens and audits every dataset of `sweep`. Raises UserError where there is none, or not one usable case."""
+    sources: dict[str, Source] = {}
+    for configuration in sweep.configurations:
+        dataset = configuration.settings.dataset
+        if (key := _source_key(dataset)) not in sources:
+            sources[key] = _source(dataset, on_progress)
+    return sources
+
+
+def survey(sweep: Sweep, sources: Mapping[str, Source]) -> Survey:
+    """Draws the folds of `sweep` and names its configurations.
+
+    Raises UserError for audit errors where ``dataset.on_error`` is ``stop``, and for impossible folds.
+    """
+    stopping = {_source_key(c.settings.dataset) for c in sweep.configurations if c.settings.dataset.on_error == "stop"}
+    for key in sorted(stopping):
+        sources[key].audit.raise_on_errors()
+    splits: dict[tuple[str, str], Split] = {}
+    planned = []
+    for configuration in sweep.configurations:
+        folds, source_key = configuration.settings.folds, _source_key(configuration.settings.dataset)
+        source = sources[source_key]
+        # How many folds are run changes neither the split nor the configuration's id.
+        split_key = (source_key, canonical_json(folds.model_dump(mode="json", exclude={"use"})))
+        if split_key not in splits:
+            splits[split_key] = _split(source, folds)
+        split = splits[split_key]
+        identifier = configuration.id(source.data, split.hash, TRAINING_VERSION)
+        planned.append(PlannedConfiguration(configuration, identifier, source, split, _folds_used(folds, split)))
+    return Survey(tuple(sources.values()), tuple(planned))
+
+
+def _source_key(dataset: DatasetSettings) -> str:
+    return canonical_json(dataset.model_dump(mode="json", include={"name", "root", "options", "on_error"}))
+
+
+def _source(settings: DatasetSettings, on_progress: StageProgress) -> Source:
+    dataset: Dataset = DATASETS[settings.name](settings.root, **settings.options)
+    stage = f"Opening the cases of {settings.name}"
+    report = audit(dataset, lambda done, total: on_progress(stage, done, total))
+    contents = {case.id: dataset.content(case) for case in report.usable}
+    data = digest({"classes": list(dataset.classes), "cases": contents})
+    return Source(settings.name, dataset, report, contents, data)
+
+
+def _split(source: Source, folds: FoldSettings) -> Split:
+    ids = [case.id for case in source.audit.usable]
+    groups = _groups(source, folds)
+    if folds.from_file is not None:
+        return split_from_file(folds.from_file, ids, groups, [case.id for case in source.audit.skipped])
+    labels = {case.id: case.label for case in source.audit.usable}
+    return make_split(ids, labels, groups, k=folds.k, seed=folds.seed, validation=folds.validation, test=folds.test)
+
+
+def _groups(source: Source, folds: FoldSettings) -> Mapping[str, str]:
+    """Case id -> what must stay on one side."""
+    if folds.group == "near_duplicates":
+        return source.audit.groups
+    if folds.group == "none":
+        return {case.id: case.id for case in source.audit.usable}
+    return group_names(source.audit.usable)
+
+
+def _folds_used(folds: FoldSettings, split: Split) -> int:
+    if folds.use is not None and folds.use > len(split.folds):
+        message = f"there are only {len(split.folds)} folds"
+        raise UserError(Problem("folds.use", message, value=folds.use))
+    return folds.use or len(split.folds)

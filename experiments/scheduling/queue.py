@@ -1,0 +1,71 @@
+"""The runs of a sweep in the order in which they are wanted; knows nothing of Ray."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+
+class Run(NamedTuple):
+    """One configuration on one fold: the unit that is scheduled, retried, resumed and recorded."""
+
+    configuration: str
+    fold: int
+
+
+class RunQueue:
+    """Hands out each run once: fold 0 of every configuration, then fold 1, and so on.
+
+    So the whole table can be compared after a third of a 3-fold sweep. A run whose worker died goes
+    back to the front, at most `retries` times.
+    """
+
+    def __init__(self, runs: Iterable[Run], retries: int = 2) -> None:
+        self.retries = retries
+        self._waiting = deque(runs)
+        self._taken: set[Run] = set()
+        self._crashes: dict[Run, int] = {}
+        if len(set(self._waiting)) != len(self._waiting):
+            raise ValueError("a run is queued twice")
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def exhausted(self) -> bool:
+        """True when nothing waits and nothing that was taken could still come back."""
+        return not self._waiting and not self._taken
+
+    def take(self) -> Run | None:
+        """The next run, or None when none waits (one that is taken may yet come back)."""
+        if not self._waiting:
+            return None
+        run = self._waiting.popleft()
+        self._taken.add(run)
+        return run
+
+    def ended(self, run: Run) -> None:
+        """The run has its record; a run that is not out is ignored."""
+        self._taken.discard(run)
+
+    def crashed(self, run: Run) -> bool:
+        """The run's worker died without a record. Returns False when it has used up its retries."""
+        if run not in self._taken:
+            return True
+        self._taken.remove(run)
+        self._crashes[run] = self._crashes.get(run, 0) + 1
+        if self._crashes[run] > self.retries:
+            return False
+        self._waiting.appendleft(run)
+        return True
+
+    def crashes(self, run: Run) -> int:
+        """How often the run's worker has died."""
+        return self._crashes.get(run, 0)
+
+
+def fold_by_fold(configurations: Sequence[tuple[str, int]]) -> list[Run]:
+    """Runs of configurations, each ``(id, number of folds)``: fold 0 of all, then fold 1 of all, ..."""
+    rounds = max((folds for _, folds in configurations), default=0)
+    return [Run(name, fold) for fold in range(rounds) for name, folds in configurations if fold < folds]

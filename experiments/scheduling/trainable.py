@@ -1,0 +1,63 @@
+"""A run as Ray Tune sees it: an actor that trains one epoch a step and is reused for the next run."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+from typing import Any, Protocol
+
+from ray import tune
+
+from experiments.training.spec import RunSpec
+
+DEFAULT_EXECUTION = "experiments.training.execution:Execution"
+
+
+class _Execution(Protocol):
+    def step(self) -> Any: ...
+
+    def close(self) -> None: ...
+
+
+class RunTrainable(tune.Trainable):
+    """Executes the run in ``config["spec"]`` (JSON) by the class named in ``config["execution"]``.
+
+    The class is named, not imported here, because importing torch belongs into the worker.
+    """
+
+    def setup(self, config: dict[str, Any]) -> None:
+        """Called once per actor; Ray's `Trainable` interface."""
+        self._begin(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Takes over the next run in the same process: its imports and open cache are what reuse saves."""
+        self._execution.close()
+        self._begin(new_config)
+        return True
+
+    def _begin(self, config: dict[str, Any]) -> None:
+        module, _, name = config["execution"].partition(":")
+        execution = getattr(importlib.import_module(module), name)
+        self._execution: _Execution = execution(RunSpec.from_json(json.loads(config["spec"])))
+
+    def step(self) -> dict[str, Any]:
+        """One epoch."""
+        progress = self._execution.step()
+        return {
+            "done": progress.ended,
+            "epoch": progress.epoch,
+            "epochs": progress.epochs,
+            "objective": progress.objective,
+            "worker": os.getpid(),
+        }
+
+    def cleanup(self) -> None:
+        """Called when the actor is stopped."""
+        self._execution.close()
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Nothing: a run keeps its own checkpoints; Ray keeps no truth."""
+
+    def load_checkpoint(self, checkpoint: Any) -> None:
+        """Nothing, as `save_checkpoint`."""

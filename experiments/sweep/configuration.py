@@ -1,0 +1,71 @@
+"""A configuration: one value for every setting, and the id that its results are kept under."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from experiments.sweep.schema.settings import Settings
+from utils.identity import digest
+
+# What the hashes of the data and of the split already say, and what does not change any result.
+_NOT_IDENTITY = {
+    "dataset": {"root", "on_error", "options"},
+    "folds": {"use", "from"},
+}
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """One value for every setting; immutable.
+
+    settings: everything that is trained with.
+    varied: dotted key -> JSON-like value of every key that varies in the sweep, in the sweep's order; for
+    a sweep with named cases also ``case``. None for a key inside a part that this configuration has not.
+    name: short and unique within the sweep, for people; never part of the id.
+    """
+
+    settings: Settings
+    varied: Mapping[str, Any]
+    name: str
+
+    def id(self, data_hash: str, split_hash: str, code: str) -> str:
+        """12 hexadecimal digits: a hash of what determines the results.
+
+        data_hash: of the cases, from the audit. split_hash: of the folds. code: the semantic version of
+        the training code. Beside these, every setting but ``dataset.root``, ``dataset.on_error``,
+        ``dataset.options`` (all three: the data's hash), ``folds.from`` (the split's) and ``folds.use``.
+        Name, question, order, search, racing and resources are no settings and have no part in it.
+
+        A setting at its default is left out of the hash, so that a key which a later version adds, with
+        a default that means "as before", leaves all results in place. A default may hence not be changed
+        without another version of the training code; a test holds the defaults.
+        """
+        parts = {"settings": identity(self.settings), "data": data_hash, "split": split_hash, "code": code}
+        return digest(parts)
+
+
+def identity(settings: Settings) -> dict[str, Any]:
+    """The JSON-like settings that determine results and are not at their default."""
+    values = nested(settings)
+    for section, names in _NOT_IDENTITY.items():
+        values[section] = {key: value for key, value in values[section].items() if key not in names}
+    return _differing(values, nested(Settings()))
+
+
+def nested(settings: Settings) -> dict[str, Any]:
+    """All settings as JSON-like nested values; `Settings.model_validate` takes them back."""
+    return settings.model_dump(mode="json", by_alias=True)
+
+
+def _differing(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """What differs from the defaults; sections are entered, parts and lists are compared whole."""
+    result: dict[str, Any] = {}
+    for key, value in values.items():
+        default = defaults[key]
+        if value == default:
+            continue
+        section = isinstance(value, dict) and isinstance(default, dict) and set(value) == set(default)
+        result[key] = _differing(value, default) if section else value
+    return result

@@ -1,0 +1,92 @@
+"""Settings that are each valid and cannot be meant together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from experiments.sweep.schema.keys import OPTIONS
+from experiments.sweep.schema.part import Registered, checked_options
+from experiments.sweep.schema.settings import Settings
+
+Given = Callable[[str], bool]
+
+
+@dataclass(frozen=True)
+class Contradiction:
+    """One thing that cannot be meant.
+
+    keys: the settings that take part in it; the first is where it is reported.
+    value, nearest, choices: as in `Problem`.
+    """
+
+    keys: tuple[str, ...]
+    message: str
+    value: object = None
+    nearest: str = ""
+    choices: tuple[str, ...] = ()
+
+
+def contradictions(settings: Settings, given: Given) -> Iterator[Contradiction]:
+    """Everything in a configuration that cannot be meant together.
+
+    given: whether a dotted key was written down rather than left at its default.
+    """
+    yield from _folds(settings, given)
+    yield from _objective(settings)
+    yield from _training(settings)
+    yield from _options(settings)
+
+
+def _folds(settings: Settings, given: Given) -> Iterator[Contradiction]:
+    folds = settings.folds
+    if folds.from_file is not None:
+        for key in ("k", "test", "validation"):
+            if given(f"folds.{key}"):
+                message = f"folds.from already says what the folds are: leave {key} or from out"
+                yield Contradiction((f"folds.{key}", "folds.from"), message)
+        return
+    if folds.k == 1 and folds.test is None:
+        message = "a single fold needs test, the share of all cases that is tested, such as test: 0.2"
+        yield Contradiction(("folds.k", "folds.test", "folds.from"), message, value=1)
+    if folds.k > 1 and folds.test is not None:
+        message = f"is for k: 1; with {folds.k} folds the test part of each is 1/{folds.k} of the cases"
+        yield Contradiction(("folds.test", "folds.k", "folds.from"), message, value=folds.test)
+    if folds.use is not None and folds.use > folds.k:
+        message = f"there are only {folds.k} folds (folds.k)"
+        yield Contradiction(("folds.use", "folds.k", "folds.from"), message, value=folds.use)
+
+
+def _objective(settings: Settings) -> Iterator[Contradiction]:
+    objective = settings.objective
+    metric = Registered("utils.metrics", "METRICS").registry()[objective.metric]
+    if metric.direction != objective.mode:
+        better = "more" if metric.direction == "max" else "less"
+        message = f"of {objective.metric} {better} is better: write {metric.direction}, or leave mode out"
+        yield Contradiction(("objective.mode", "objective.metric"), message, value=objective.mode)
+    if metric.kind == "fold" and not settings.model.classification_head:
+        message = "measures the diagnosis, but model.classification_head is false"
+        yield Contradiction(("objective.metric", "model.classification_head"), message, value=objective.metric)
+
+
+def _training(settings: Settings) -> Iterator[Contradiction]:
+    training = settings.training
+    if training.warmup_epochs >= training.epochs:
+        message = f"the learning rate would never reach its peak in {training.epochs} epochs (training.epochs)"
+        yield Contradiction(("training.warmup_epochs", "training.epochs"), message, value=training.warmup_epochs)
+
+
+def _options(settings: Settings) -> Iterator[Contradiction]:
+    registry = Registered("utils.datasets", "DATASETS").registry()
+    try:
+        checked_options(registry, settings.dataset.name, settings.dataset.options, ())
+    except ValidationError as error:
+        for item in error.errors(include_url=False):
+            context = item.get("ctx", {})
+            key = ".".join((OPTIONS, *map(str, item["loc"])))
+            message = f"{context.get('text', item['msg'])} (dataset {settings.dataset.name})"
+            value = None if item["type"] in ("missing", "extra_forbidden") else item["input"]
+            nearest, choices = context.get("nearest", ""), context.get("choices", ())
+            yield Contradiction((key, "dataset.name"), message, value, nearest, choices)

@@ -1,0 +1,219 @@
+"""The settings of a configuration: what is trained, on what, how, and what counts as better.
+
+Every field has a default, so that a sweep file says only what matters to its question. Values are
+strict: ``"16"`` is no number, ``1.5`` no count; both are reported rather than guessed at.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
+from pydantic_core import PydanticCustomError
+
+from experiments.sweep.schema.part import CheckedName, Part, Registered
+from utils.errors import nearest
+
+
+class Section(BaseModel):
+    """Base of every mapping in a sweep file: frozen, strict, unknown keys refused."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        allow_inf_nan=False,
+        validate_default=True,
+        populate_by_name=True,
+        serialize_by_alias=True,
+        use_attribute_docstrings=True,
+    )
+
+
+_WORDS = {"yes": True, "on": True, "no": False, "off": False}
+
+
+def _switch(value: Any) -> Any:
+    # YAML 1.1 reads these words as booleans and YAML 1.2 as text; where a switch is asked for, both mean the same.
+    return _WORDS.get(value.lower(), value) if isinstance(value, str) else value
+
+
+def _path(value: Any) -> Any:
+    if isinstance(value, str) and not value.strip():
+        raise PydanticCustomError("path", "must be a path; leave the key out where there is none")
+    return Path(value) if isinstance(value, str) else value
+
+
+def _image_size(value: Any) -> Any:
+    sides = list(value) if isinstance(value, list | tuple) else [value, value]
+    if len(sides) != 2 or any(type(side) is not int or not 8 <= side <= 8192 for side in sides):
+        raise PydanticCustomError("image_size", "must be a side or [height, width], each 8 to 8192 pixels")
+    return sides[0] if sides[0] == sides[1] else tuple(sides)
+
+
+def _weights(value: Any) -> Any:
+    words = ("imagenet", "none")
+    if isinstance(value, str) and value not in words and not any(mark in value for mark in "./\\"):
+        choices = (*words, "<a path, such as weights/encoder.pt>")
+        context = {"choices": choices, "nearest": nearest(value, words)}
+        raise PydanticCustomError("unknown_name", "no such weights", context)
+    return value
+
+
+Switch = Annotated[bool, BeforeValidator(_switch)]
+PathField = Annotated[
+    Path, Field(strict=False), BeforeValidator(_path), WithJsonSchema({"type": "string", "minLength": 1})
+]
+_SIDE = {"type": "integer", "minimum": 8, "maximum": 8192}
+ImageSize = Annotated[
+    int | tuple[int, int],
+    # Replaces pydantic's own check of the union, which would report one mistake twice.
+    PlainValidator(_image_size),
+    WithJsonSchema({"anyOf": [_SIDE, {"type": "array", "items": _SIDE, "minItems": 2, "maxItems": 2}]}),
+]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+PreprocessingPart = Annotated[Part, Registered("utils.images.preprocessing", "PREPROCESSING")]
+AugmentationPart = Annotated[Part, Registered("utils.images.augmentation", "AUGMENTATION")]
+Decoder = Annotated[Part, Registered("models.decoders", "DECODERS")]
+SegmentationLoss = Annotated[Part, Registered("utils.losses", "SEGMENTATION_LOSSES")]
+ClassificationLoss = Annotated[Part, Registered("utils.losses", "CLASSIFICATION_LOSSES")]
+EncoderName = Annotated[str, CheckedName("models.encoders", "check_encoder", "encoder_names", "^tu-")]
+
+
+class DatasetSettings(Section):
+    """Where the cases come from and what is done once to every image."""
+
+    name: Annotated[str, Registered("utils.datasets", "DATASETS")] = "busi"
+    """The dataset; naming another one than the base file does starts `root` and `options` afresh."""
+    root: PathField | None = None
+    """Its folder, relative to where the command is run; datasets that make their images need none."""
+    image_size: ImageSize = 256
+    """Pixels of a side of the network's input, or [height, width]."""
+    preprocessing: Annotated[tuple[PreprocessingPart, ...], Field(strict=False)] = ()
+    """Steps applied once to every image at its own resolution, in this order."""
+    on_error: Literal["stop", "skip"] = "stop"
+    """What to do about cases that the audit finds unusable."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """The dataset's own options."""
+
+    @property
+    def height_width(self) -> tuple[int, int]:
+        """Pixels (height, width) of the network's input."""
+        return (self.image_size, self.image_size) if isinstance(self.image_size, int) else self.image_size
+
+
+class FoldSettings(Section):
+    """How the cases are split; no group of cases is ever on two sides."""
+
+    k: Annotated[int, Field(ge=1, le=100)] = 3
+    """Number of folds; 1 is a single holdout, which needs `test`."""
+    seed: Seed = 42
+    """Seed of the split."""
+    validation: Annotated[float, Field(gt=0, lt=1)] = 0.15
+    """Share of each training part that steers training (early stopping, the choice of a checkpoint)."""
+    test: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Share of all cases that is tested, for k: 1 only."""
+    group: Literal["near_duplicates", "case", "none"] = "near_duplicates"
+    """What stays together: near-copies and the dataset's groups, the dataset's groups alone, or nothing."""
+    use: Annotated[int, Field(ge=1)] | None = None
+    """How many of the k folds are run; the others can follow later."""
+    from_file: PathField | None = Field(default=None, alias="from")
+    """A CSV of columns case, fold, part that says it all, in place of k, test and validation."""
+
+
+class ModelSettings(Section):
+    """The network."""
+
+    encoder: EncoderName = "resnet34"
+    """An encoder of segmentation_models_pytorch, one of ours, or tu-<any timm model>."""
+    encoder_weights: Annotated[str, BeforeValidator(_weights)] = "imagenet"
+    """imagenet, none, or the path of a state dict."""
+    decoder: Decoder = Part("unet")
+    """What turns the encoder's features into a mask."""
+    bottleneck: Literal["identity"] = "identity"
+    """What is done to the deepest feature."""
+    classification_head: Switch = True
+    """Whether the network also diagnoses."""
+
+
+class EarlyStopping(Section):
+    """When to stop before the last epoch."""
+
+    patience: Annotated[int, Field(ge=1)] | None = None
+    """Epochs without a better validation objective; null trains all epochs."""
+
+
+class TrainingSettings(Section):
+    """How the network is trained."""
+
+    seed: Seed = 42
+    """Every random number of a run derives from it."""
+    epochs: Annotated[int, Field(ge=1, le=100_000)] = 60
+    """Passes over the training part."""
+    batch_size: Annotated[int, Field(ge=1, le=65_536)] = 16
+    """Images per optimizer step."""
+    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
+    """The optimizer."""
+    lr: Annotated[float, Field(gt=0, le=10)] = 3e-4
+    """Peak learning rate."""
+    weight_decay: Annotated[float, Field(ge=0, le=10)] = 0.01
+    """Weight decay (decoupled for adamw)."""
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    """Momentum of sgd; the others have their own."""
+    scheduler: Literal["cosine", "plateau", "none"] = "cosine"
+    """How the learning rate falls."""
+    warmup_epochs: Annotated[int, Field(ge=0)] = 0
+    """Epochs in which the learning rate rises linearly to its peak."""
+    segmentation_loss: SegmentationLoss = Part("dice_bce")
+    """Loss of the mask."""
+    classification_loss: ClassificationLoss = Part("cross_entropy")
+    """Loss of the diagnosis."""
+    classification_weight: Annotated[float, Field(ge=0, le=1000)] = 0.5
+    """Weight of the diagnosis' loss beside that of the mask, which has 1."""
+    class_weights: Literal["none", "balanced"] = "none"
+    """Weights of the classes in the diagnosis' loss, from the training part alone."""
+    augmentation: Annotated[tuple[AugmentationPart, ...], Field(strict=False)] = ()
+    """Random changes of the training images, in this order."""
+    early_stopping: EarlyStopping = EarlyStopping()
+    """When to stop before the last epoch."""
+    amp: Literal["auto", "none", "bf16", "fp16"] = "auto"
+    """Mixed precision on CUDA; auto takes bf16 where the GPU has it."""
+    channels_last: Switch = True
+    """Memory layout of images; faster on most devices."""
+    gradient_clip: Annotated[float, Field(gt=0)] | None = None
+    """Largest norm of the gradient; null leaves it as it is."""
+    freeze_encoder_epochs: Annotated[int, Field(ge=0)] = 0
+    """First epochs in which the encoder keeps its weights."""
+
+
+class Objective(Section):
+    """What counts as better: for the choice of a checkpoint, the ranking and the search."""
+
+    metric: Annotated[str, Registered("utils.metrics", "METRICS")] = "dice"
+    """A registered metric, on the validation part in training and on the test part in the leaderboard."""
+    mode: Literal["max", "min"] = "max"
+    """Its direction; where it is left out, the metric's own."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _own_direction(cls, value: Any) -> Any:
+        if not isinstance(value, dict) or "mode" in value or not isinstance(value.get("metric"), str):
+            return value
+        metrics = Registered("utils.metrics", "METRICS").registry()
+        return {**value, "mode": metrics[value["metric"]].direction} if value["metric"] in metrics else value
+
+
+class Settings(Section):
+    """Everything that a configuration is: one value for every setting."""
+
+    dataset: DatasetSettings = Field(default_factory=DatasetSettings)
+    """The data."""
+    folds: FoldSettings = Field(default_factory=FoldSettings)
+    """The split."""
+    model: ModelSettings = Field(default_factory=ModelSettings)
+    """The network."""
+    training: TrainingSettings = Field(default_factory=TrainingSettings)
+    """The training."""
+    objective: Objective = Field(default_factory=Objective)
+    """What counts as better."""

@@ -1,0 +1,7 @@
+"""One run: train a network on a fold, choose its checkpoint on validation, evaluate it on test."""
+
+TRAINING_VERSION = "1.0.0"
+"""Semantic version of everything that determines a result; part of every configuration's id.
+
+Raise it when a change makes the same settings give other numbers: finished runs are then not mixed
+with new ones but repeated, and their records stay."""

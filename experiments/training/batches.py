@@ -1,0 +1,114 @@
+"""Batches of a fold's cases, drawn from the memory-mapped cache in an order that a seed determines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from utils.identity import derive_seed
+from utils.images.augmentation import Augmentation
+from utils.images.cache import ImageCache
+
+
+class Batch(NamedTuple):
+    """Inputs and targets of one step, on the device.
+
+    images: float32 (B, 1 or 3, H, W) in [0, 1]. masks: float32 (B, 1, H, W) of 0 and 1.
+    labels: int64 (B,). cases: int64 (B,), positions in the cache.
+    """
+
+    images: torch.Tensor
+    masks: torch.Tensor
+    labels: torch.Tensor
+    cases: torch.Tensor
+
+
+class CaseDataset(Dataset[tuple[np.ndarray, np.ndarray, int, int]]):
+    """The cases at `positions` of a cache, as (image, mask, label, position), augmented if asked.
+
+    Augmentation is seeded by (run, epoch, case): a case looks the same in epoch 7 of a resumed run as
+    in epoch 7 of an undisturbed one, whichever process draws it.
+    """
+
+    def __init__(
+        self, cache: ImageCache, positions: Sequence[int], augmentation: Augmentation | None = None, seed: int = 0
+    ) -> None:
+        self.cache = cache
+        self.positions = tuple(positions)
+        self.augmentation = augmentation
+        self.seed = seed
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def __getitem__(self, item: int) -> tuple[np.ndarray, np.ndarray, int, int]:
+        position = self.positions[item]
+        image, mask = np.asarray(self.cache.images[position]), np.asarray(self.cache.masks[position])
+        if self.augmentation is not None:
+            seed = derive_seed(self.seed, "augmentation", self.epoch, self.cache.ids[position])
+            image, mask = self.augmentation(image, mask, seed)
+        return image, mask, int(self.cache.labels[position]), position
+
+
+class Batches:
+    """Iterates over a dataset in batches; `epoch` seeds the order when shuffling."""
+
+    def __init__(self, dataset: CaseDataset, batch_size: int, device: torch.device, shuffle: bool = False) -> None:
+        self.dataset = dataset
+        self.device = device
+        self.shuffle = shuffle
+        # Batch normalisation cannot train on a single value per channel, which is what a last batch of
+        # one case becomes where features are pooled to 1 x 1.
+        drop_last = shuffle and len(dataset) % batch_size == 1 and len(dataset) > 1
+        self._loader: DataLoader[Any] = DataLoader(
+            dataset,
+            batch_size=batch_size,
+            sampler=_EpochOrder(dataset) if shuffle else None,
+            drop_last=drop_last,
+            collate_fn=_collate,
+            pin_memory=device.type == "cuda",
+            # Without one of its own, the loader draws from the global generator that seeds dropout.
+            generator=torch.Generator(),
+        )
+
+    def __len__(self) -> int:
+        return len(self._loader)
+
+    def epoch(self, epoch: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch, on the device."""
+        self.dataset.epoch = epoch
+        for images, masks, labels, cases in self._loader:
+            yield Batch(
+                images.to(self.device, non_blocking=True).float().div_(255),
+                masks.to(self.device, non_blocking=True).float(),
+                labels.to(self.device, non_blocking=True),
+                cases,
+            )
+
+
+class _EpochOrder(torch.utils.data.Sampler[int]):
+    """A permutation per (run, epoch)."""
+
+    def __init__(self, dataset: CaseDataset) -> None:
+        self.dataset = dataset
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __iter__(self) -> Iterator[int]:
+        seed = derive_seed(self.dataset.seed, "order", self.dataset.epoch)
+        return iter(np.random.default_rng(seed).permutation(len(self.dataset)).tolist())
+
+
+def _collate(samples: list[tuple[np.ndarray, np.ndarray, int, int]]) -> list[torch.Tensor]:
+    """Stacks uint8 samples; they become float on the device, where it is a quarter of the traffic."""
+    images = torch.from_numpy(np.stack([sample[0] for sample in samples]))
+    images = images.unsqueeze(1) if images.ndim == 3 else images.permute(0, 3, 1, 2)
+    masks = torch.from_numpy(np.stack([sample[1] for sample in samples])).unsqueeze(1)
+    labels = torch.tensor([sample[2] for sample in samples])
+    return [images, masks, labels, torch.tensor([sample[3] for sample in samples])]

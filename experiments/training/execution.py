@@ -1,0 +1,192 @@
+"""From a spec to a committed record: what a worker does with a run, epoch by epoch."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import functools
+import io
+import platform
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+from experiments.ledger.lock import RunLock
+from experiments.ledger.record import CHECKPOINT, TABLES, Record, RecordError, commit, read, seal
+from experiments.training.evaluation import cases_csv, evaluate, inference_milliseconds
+from experiments.training.network import network_cost
+from experiments.training.run import Epoch, TrainingRun
+from experiments.training.spec import RunSpec
+from utils.files import write_text_atomically
+from utils.images.cache import ImageCache
+from utils.splits.folds import Split
+from utils.splits.table import read_split_table
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands after a step: epochs done and planned, the last objective, and whether it has ended."""
+
+    epoch: int
+    epochs: int
+    objective: float | None
+    ended: bool
+
+
+class Execution:
+    """One attempt at a run. `step` until `Progress.ended`; then its record is on disk.
+
+    A run that has a record already ends at once, without training: a result is recorded exactly once.
+    An exception in training ends the run as failed, with its reason in the record and its traceback in
+    ``error.txt``; only the death of the process leaves a run without a record.
+    """
+
+    def __init__(self, spec: RunSpec) -> None:
+        self.spec = spec
+        self._lock = RunLock(spec.folder)
+        self._run: TrainingRun | None = None
+        self._started = _now()
+
+    def step(self) -> Progress:
+        """Trains one epoch, or evaluates and commits after the last."""
+        if self._run is None:
+            self._lock.acquire()
+        try:
+            if self._run is None:
+                if self._recorded():
+                    return self._ended()
+                self._run = self._begin()
+            if not self._run.done:
+                epoch = self._run.step()
+                self._write_epochs(self._run.history)
+                if not self._run.done:
+                    return Progress(epoch.epoch, self._run.settings.training.epochs, epoch.objective, ended=False)
+            self._finish(self._run)
+        except Exception as error:
+            self._fail(error)
+        return self._ended()
+
+    def close(self) -> None:
+        """Gives the run's lock back and lets go of the network; safe to call twice."""
+        self._run = None
+        self._lock.release()
+
+    def _recorded(self) -> bool:
+        try:
+            return read(self.spec.folder) is not None
+        except RecordError:
+            return False  # the driver sets damaged records aside before it schedules a run
+
+    def _begin(self) -> TrainingRun:
+        """Opens the data and builds the network; notes the attempt in ``attempts.csv``."""
+        split, groups = _read_split(self.spec.split_file)
+        run = TrainingRun(self.spec, _open_cache(self.spec.cache), split.folds[self.spec.fold], groups)
+        attempts = self.spec.folder / "attempts.csv"
+        with attempts.open("a", encoding="utf-8") as file:
+            if file.tell() == 0:
+                file.write("started,host,first_epoch\n")
+            file.write(f"{self._started},{platform.node()},{len(run.history) + 1}\n")
+        return run
+
+    def _ended(self) -> Progress:
+        epochs = len(self._run.history) if self._run else 0
+        objective = self._run.history[-1].objective if self._run and self._run.history else None
+        self.close()
+        return Progress(epochs, epochs, objective, ended=True)
+
+    def _finish(self, run: TrainingRun) -> None:
+        """Evaluates the best checkpoint on the test part and commits the record."""
+        adjustments = run.load_best()
+        evaluation = evaluate(run.network, run.test_batches, run.cache, native=True)
+        write_text_atomically(self.spec.folder / "cases.csv", cases_csv(evaluation, run.cache, run.groups))
+        peak = run.peak_memory.mebibytes()
+        spent = network_cost(run.settings.model, len(run.cache.classes), run.settings.dataset.height_width)
+        record = Record(
+            **self._identity(),
+            status="complete",
+            metrics={name: None if value != value else value for name, value in evaluation.metrics.items()},
+            validation=run.best[0] if run.best else None,
+            best_epoch=run.best[1] if run.best else len(run.history),
+            epochs=len(run.history),
+            params_millions=spent.params_millions,
+            gflops=spent.gflops,
+            train_seconds=run.seconds,
+            inference_ms=inference_milliseconds(run.network, run.test_batches, run.device),
+            peak_memory_mb=peak,
+            adjustments=tuple(adjustments),
+            files={name: seal(self.spec.folder / name) for name in (*TABLES, CHECKPOINT)},
+            finished=_now(),
+        )
+        commit(record, self.spec.folder)
+        # A finished run has nothing to resume; its optimizer state is two thirds of the disk it takes.
+        (self.spec.folder / "last.pt").unlink(missing_ok=True)
+
+    def _fail(self, error: Exception) -> None:
+        (self.spec.folder / "error.txt").write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+        reason = f"{type(error).__name__}: {error}".strip().splitlines()
+        epochs = len(self._run.history) if self._run else 0
+        seconds = self._run.seconds if self._run else 0.0
+        failed = Record(
+            **self._identity(), status="failed", error=reason[0], epochs=epochs, train_seconds=seconds, finished=_now()
+        )
+        commit(failed, self.spec.folder)
+
+    def _identity(self) -> dict[str, object]:
+        spec = self.spec
+        return {
+            "sweep": spec.sweep,
+            "configuration": spec.configuration,
+            "fold": spec.fold,
+            "code": spec.code,
+            "data": spec.data,
+            "split": spec.split,
+            "seed": spec.seed,
+            "device": _device_name(self._run.device.type if self._run else spec.device),
+            "settings": dict(spec.settings),
+            "versions": _versions(),
+            "started": self._started,
+        }
+
+    def _write_epochs(self, history: Sequence[Epoch]) -> None:
+        rows = [epoch.row() for epoch in history]
+        text = io.StringIO()
+        writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        write_text_atomically(self.spec.folder / "epochs.csv", text.getvalue())
+
+
+# A worker trains many runs on the same data: opening it once per process is what makes a run cheap.
+@functools.lru_cache(maxsize=4)
+def _open_cache(folder: Path) -> ImageCache:
+    return ImageCache(folder)
+
+
+@functools.lru_cache(maxsize=4)
+def _read_split(path: Path) -> tuple[Split, dict[str, str]]:
+    return read_split_table(path)
+
+
+@functools.cache
+def _versions() -> dict[str, str]:
+    packages = ("torch", "segmentation-models-pytorch", "timm", "albumentations", "numpy", "ray")
+    return {"python": platform.python_version(), **{name: version(name) for name in packages}}
+
+
+def _device_name(device: str) -> str:
+    if device.startswith("cuda"):
+        return torch.cuda.get_device_name(device)
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return f"{device}: {line.split(':', 1)[1].strip()}"
+    return f"{device}: {platform.processor() or platform.machine()}"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,257 @@
+"""The training of one run: resumable after any epoch, bit for bit on CPU."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+
+from experiments.sweep import Settings
+from experiments.training import checkpoint
+from experiments.training.batches import Batch, Batches, CaseDataset
+from experiments.training.evaluation import evaluate, number
+from experiments.training.memory import PeakMemory
+from experiments.training.network import build_network
+from experiments.training.optimization import LearningRate, make_optimizer
+from experiments.training.spec import RunSpec
+from utils.identity import derive_seed
+from utils.images.augmentation import Augmentation
+from utils.images.cache import ImageCache
+from utils.losses import CLASSIFICATION_LOSSES, SEGMENTATION_LOSSES, class_weights_of
+from utils.splits.folds import Fold
+
+
+class DivergedError(Exception):
+    """The loss became NaN or infinite; says in which epoch and what it was before."""
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one epoch came to. `validation` holds every metric on the validation part."""
+
+    epoch: int
+    lr: float
+    train_loss: float
+    objective: float
+    validation: dict[str, float]
+    seconds: float
+
+    def row(self) -> dict[str, str]:
+        """The epoch as a row of ``epochs.csv``."""
+        scores = {f"validation_{name}": number(value) for name, value in self.validation.items()}
+        return {
+            "epoch": str(self.epoch),
+            "lr": f"{self.lr:.9g}",
+            "train_loss": number(self.train_loss),
+            **scores,
+            "seconds": f"{self.seconds:.3f}",
+        }
+
+
+class TrainingRun:
+    """Network, optimizer and history of one run. `step` trains an epoch; `done` says when to stop.
+
+    Everything random is seeded by (run, purpose, epoch[, case]); state goes to ``last.pt`` after every
+    epoch, and a new object with the same spec goes on from there.
+    """
+
+    def __init__(self, spec: RunSpec, cache: ImageCache, fold: Fold, groups: Mapping[str, str]) -> None:
+        self.spec = spec
+        self.settings = Settings.model_validate(spec.settings)
+        self.cache, self.fold, self.groups = cache, fold, groups
+        self.device = torch.device(spec.device if spec.device != "auto" else _best_device())
+        torch.set_num_threads(spec.threads)
+        cv2.setNumThreads(1)  # its own pool would compete with torch's for the same cores
+        self.history: list[Epoch] = []
+        self.best: tuple[float, int] | None = None
+        self.peak_memory = PeakMemory(self.device)
+        self.peak_memory.start()
+        self._build()
+        self._resume()
+
+    def _build(self) -> None:
+        model, training = self.settings.model, self.settings.training
+        torch.manual_seed(derive_seed(self.spec.seed, "initialisation"))
+        network = build_network(model, len(self.cache.classes), self.spec.weights)
+        layout = torch.channels_last if training.channels_last else torch.contiguous_format
+        self.network = network.to(self.device, memory_format=layout)  # type: ignore[call-overload]
+        self.optimizer = make_optimizer(self.network.parameters(), training)
+        self.learning_rate = LearningRate(self.optimizer, training, self.settings.objective.mode)
+        self.amp = _amp_type(training.amp, self.device)
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.amp is torch.float16)
+        self._make_losses()
+        augmentation = Augmentation([(part.name, dict(part.options)) for part in training.augmentation])
+        positions = {part: [self.cache.index(case) for case in getattr(self.fold, part)] for part in _PARTS}
+        train = CaseDataset(self.cache, positions["train"], augmentation, self.spec.seed)
+        self.train_batches = Batches(train, training.batch_size, self.device, shuffle=True)
+        self.validation_batches = self._plain_batches(positions["validation"])
+        self.test_batches = self._plain_batches(positions["test"])
+
+    def _plain_batches(self, positions: list[int]) -> Batches:
+        return Batches(CaseDataset(self.cache, positions), self.settings.training.batch_size, self.device)
+
+    def _make_losses(self) -> None:
+        training = self.settings.training
+        segmentation, classification = training.segmentation_loss, training.classification_loss
+        self.segmentation_loss = SEGMENTATION_LOSSES[segmentation.name](**segmentation.options)
+        labels = self.cache.labels[[self.cache.index(case) for case in self.fold.train]]
+        counts = np.bincount(labels, minlength=len(self.cache.classes)).tolist()
+        weights = class_weights_of(counts, training.class_weights)
+        weights = None if weights is None else weights.to(self.device)
+        self.classification_loss = CLASSIFICATION_LOSSES[classification.name](weights, **classification.options)
+
+    @property
+    def done(self) -> bool:
+        """True after the last epoch, or when the validation objective has not risen for too long."""
+        training = self.settings.training
+        if len(self.history) >= training.epochs:
+            return True
+        patience, best_epoch = training.early_stopping.patience, self.best[1] if self.best else 0
+        return patience is not None and bool(self.history) and len(self.history) - best_epoch >= patience
+
+    @property
+    def seconds(self) -> float:
+        """Seconds spent in finished epochs, over all attempts."""
+        return sum(epoch.seconds for epoch in self.history)
+
+    def step(self) -> Epoch:
+        """Trains one epoch, validates, keeps the checkpoint if it is the best, writes ``last.pt``."""
+        started = time.perf_counter()
+        number_of_epoch = len(self.history) + 1
+        lr = self.learning_rate.value
+        torch.manual_seed(derive_seed(self.spec.seed, "epoch", number_of_epoch))
+        train_loss = self._train(number_of_epoch)
+        with self._autocast():
+            validation = evaluate(self.network, self.validation_batches, self.cache, native=False).metrics
+        objective = validation.get(self.settings.objective.metric, math.nan)
+        self.learning_rate.step(objective)
+        if self._is_best(objective):
+            self.best = (objective, number_of_epoch)
+            self._save_best(number_of_epoch)
+        seconds = time.perf_counter() - started
+        epoch = Epoch(number_of_epoch, lr, train_loss, objective, validation, seconds)
+        self.history.append(epoch)
+        self._save_last()
+        return epoch
+
+    def _train(self, epoch: int) -> float:
+        """One pass over the training part; the mean loss per case."""
+        self.network.train()
+        self.network.freeze_encoder(epoch <= self.settings.training.freeze_encoder_epochs)
+        losses, cases = [], 0
+        for batch in self.train_batches.epoch(epoch):
+            losses.append(self._train_step(batch) * len(batch.labels))
+            cases += len(batch.labels)
+        # One read of the device per epoch: reading each step's loss would make the GPU wait for it.
+        mean = float(torch.stack(losses).sum() / cases)
+        if not math.isfinite(mean):
+            last = self.history[-1].train_loss if self.history else math.nan
+            raise DivergedError(f"the training loss became {mean} in epoch {epoch}; it was {last:.6g} the epoch before")
+        return mean
+
+    def _train_step(self, batch: Batch) -> torch.Tensor:
+        training = self.settings.training
+        images = batch.images
+        if training.channels_last:
+            images = images.contiguous(memory_format=torch.channels_last)
+        self.optimizer.zero_grad(set_to_none=True)
+        with self._autocast():
+            output = self.network(images)
+            loss = self.segmentation_loss(output.masks, batch.masks)
+            if output.labels is not None:
+                loss = loss + training.classification_weight * self.classification_loss(output.labels, batch.labels)
+        self.scaler.scale(loss).backward()
+        if training.gradient_clip is not None:
+            self.scaler.unscale_(self.optimizer)
+            torch.nn.utils.clip_grad_norm_(self.network.parameters(), training.gradient_clip)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        return loss.detach()
+
+    @contextmanager
+    def _autocast(self) -> Iterator[None]:
+        with torch.autocast(self.device.type, dtype=self.amp, enabled=self.amp is not None):
+            yield
+
+    def _is_best(self, objective: float) -> bool:
+        if math.isnan(objective):
+            return False
+        if self.best is None:
+            return True
+        return objective < self.best[0] if self.settings.objective.mode == "min" else objective > self.best[0]
+
+    def _save_best(self, epoch: int) -> None:
+        state = {"network": self.network.state_dict(), "epoch": epoch}
+        checkpoint.save(self.spec.folder / "best.pt", {**state, **self._identity()})
+
+    def _save_last(self) -> None:
+        state = {
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "learning_rate": self.learning_rate.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "best": list(self.best) if self.best else None,
+            "history": [vars(epoch) for epoch in self.history],
+        }
+        checkpoint.save(self.spec.folder / "last.pt", {**state, **self._identity()})
+
+    def _identity(self) -> dict[str, Any]:
+        """What a checkpoint must agree on with a run that goes on from it."""
+        return {"configuration": self.spec.configuration, "fold": self.spec.fold, "seed": self.spec.seed}
+
+    def _resume(self) -> None:
+        state = checkpoint.load(self.spec.folder / "last.pt", self.device)
+        if state is None or any(state.get(key) != value for key, value in self._identity().items()):
+            return
+        if state["best"] is not None and self._best_epoch_on_disk() != state["best"][1]:
+            return  # killed between the two files, or best.pt is damaged: a checkpoint to report is missing
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.learning_rate.load_state_dict(state["learning_rate"])
+        self.scaler.load_state_dict(state["scaler"])
+        self.best = tuple(state["best"]) if state["best"] else None
+        self.history = [Epoch(**epoch) for epoch in state["history"]]
+
+    def _best_epoch_on_disk(self) -> int | None:
+        state = checkpoint.load(self.spec.folder / "best.pt", self.device)
+        return None if state is None else int(state["epoch"])
+
+    def load_best(self) -> list[str]:
+        """Puts the best checkpoint into the network. Returns what to say of it in `adjustments`."""
+        if self.best is None:
+            # No validation case had a defined objective: nothing to choose by, and no reason to hide it.
+            self._save_best(len(self.history))
+            return ["validation objective undefined: last epoch kept"]
+        state = checkpoint.load(self.spec.folder / "best.pt", self.device)
+        if state is None:
+            raise FileNotFoundError(
+                f"the checkpoint of epoch {self.best[1]} is missing: {self.spec.folder / 'best.pt'}"
+            )
+        self.network.load_state_dict(state["network"])
+        return []
+
+
+_PARTS = ("train", "validation", "test")
+
+
+def _best_device() -> str:
+    """What this process may train on; Ray shows a worker only the GPUs that it was given."""
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _amp_type(name: str, device: torch.device) -> torch.dtype | None:
+    """The autocast type; ``auto`` is bf16 or else fp16 on CUDA, and off elsewhere, where it rarely pays."""
+    if name == "auto":
+        if device.type != "cuda":
+            return None
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    return {"none": None, "bf16": torch.bfloat16, "fp16": torch.float16}[name]
