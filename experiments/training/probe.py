@@ -1,0 +1,47 @@
+"""How long a training step takes on this machine, measured rather than guessed."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+
+from experiments.sweep import Settings
+from experiments.training.network import build_network
+from experiments.training.optimization import make_optimizer
+
+_LARGEST_BATCH = 4
+
+
+def step_seconds(settings: Settings, classes: int, device: str, threads: int) -> float:
+    """Seconds of one optimizer step of `settings`: forward, backward and update, after one step to warm up.
+
+    On the CPU a smaller batch is timed and the time scaled, which overestimates a little. Pixels are random:
+    no step's time depends on what is in the picture.
+    """
+    torch.set_num_threads(threads)
+    torch.manual_seed(0)
+    training = settings.training
+    timed = training.batch_size if device == "cuda" else min(training.batch_size, _LARGEST_BATCH)
+    # Batch normalisation cannot train on one image where features shrink to one pixel.
+    timed = max(timed, 2)
+    layout = torch.channels_last if training.channels_last else torch.contiguous_format
+    network = build_network(settings.model, classes).to(device, memory_format=layout)  # type: ignore[call-overload]
+    optimizer = make_optimizer(network.parameters(), training)
+    images = torch.rand(timed, 3, *settings.dataset.height_width, device=device).contiguous(memory_format=layout)
+    network.train()
+    seconds = 0.0
+    for _ in range(2):
+        started = time.perf_counter()
+        optimizer.zero_grad(set_to_none=True)
+        with torch.autocast(device, enabled=device == "cuda" and training.amp != "none"):
+            output = network(images)
+            loss = output.masks.float().square().mean()
+            if output.labels is not None:
+                loss = loss + output.labels.float().square().mean()
+        loss.backward()
+        optimizer.step()
+        if device == "cuda":
+            torch.cuda.synchronize()
+        seconds = time.perf_counter() - started
+    return seconds * training.batch_size / timed
