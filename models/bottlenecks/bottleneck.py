@@ -8,7 +8,7 @@ from torch import nn
 
 from utils.registry import Registry
 
-BOTTLENECKS: Registry[Callable[..., nn.Module]] = Registry("model.bottleneck")
+BOTTLENECKS: Registry[Callable[..., nn.Module]] = Registry("bottleneck")
 
 
 @BOTTLENECKS.register("identity")

@@ -57,7 +57,7 @@ class SmpDecoder(Decoder):
         initialize_decoder(self.layers)
 
 
-DECODERS: Registry[Callable[..., Decoder]] = Registry("model.decoder")
+DECODERS: Registry[Callable[..., Decoder]] = Registry("decoder")
 
 
 class Needs(NamedTuple):

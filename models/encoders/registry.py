@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from models.encoders.building import Encoder
 
 # A factory takes (depth, output_stride) and answers an encoder with random weights.
-ENCODERS: Registry[Callable[..., Encoder]] = Registry("model.encoder")
+ENCODERS: Registry[Callable[..., Encoder]] = Registry("encoder")
 
 # Where the ImageNet weights of such an encoder are published, if they are; asked only when they are wanted.
 WEIGHT_URLS: dict[str, Callable[[], str]] = {}
