@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from models.decoders.decoder import DECODERS, Decoder, SmpDecoder
-from models.encoders.building import Encoder
+from models.encoders.encoder import Encoder
 
 
 @DECODERS.register("fpn")

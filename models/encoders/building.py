@@ -3,30 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol, cast, runtime_checkable
+from typing import cast
 
-from torch import Tensor
-
+from models.encoders.encoder import Encoder
 from models.encoders.loading import load_weights
 from models.encoders.names import check_encoder
 from models.encoders.registry import ENCODERS, load_own_encoders
 from utils.errors import Problem, UserError
-
-
-@runtime_checkable
-class Encoder(Protocol):
-    """What networks, bottlenecks and decoders may ask of an encoder (which is also an `nn.Module`)."""
-
-    @property
-    def out_channels(self) -> list[int]:
-        """Channels of each feature, the finest first; 0 where a level exists in name only (mit_b0, ConvNeXt)."""
-
-    @property
-    def output_stride(self) -> int:
-        """Input side divided by the deepest feature's side."""
-
-    def __call__(self, images: Tensor) -> list[Tensor]:
-        """Images (B, 3, H, W), H and W divisible by `output_stride`, to `depth` + 1 features, the finest first."""
 
 
 def build_encoder(name: str, depth: int = 5, weights: Path | None = None, output_stride: int = 32) -> Encoder:

@@ -7,16 +7,14 @@ import re
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
+from models.encoders.encoder import Encoder
 from models.encoders.names import TIMM_PREFIX
 from utils.errors import Problem, UserError
-
-if TYPE_CHECKING:
-    from models.encoders.building import Encoder
 
 State = dict[str, Tensor]
 

@@ -6,12 +6,9 @@ import functools
 import importlib
 import pkgutil
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
+from models.encoders.encoder import Encoder
 from utils.registry import Registry
-
-if TYPE_CHECKING:
-    from models.encoders.building import Encoder
 
 # A factory takes (depth, output_stride) and answers an encoder with random weights.
 ENCODERS: Registry[Callable[..., Encoder]] = Registry("encoder")

@@ -11,7 +11,8 @@ import torch
 import torchvision
 
 from models.encoders import check_encoder, encoder_names
-from models.encoders.building import Encoder, build_encoder
+from models.encoders.building import build_encoder
+from models.encoders.encoder import Encoder
 from models.encoders.names import SMP_ENCODERS
 from models.encoders.statistics import DPN, IMAGENET, INCEPTION, input_statistics
 from utils.errors import UserError
