@@ -142,23 +142,34 @@ def paired_bootstrap_p(differences: np.ndarray) -> float:
     return min(1.0, 2 * (tail + 1) / (values.size + 1))
 
 
-def corrected_t_test_p(fold_differences: np.ndarray, test_to_train: float) -> float:
-    """Two-sided p of the corrected resampled t-test over k folds; NaN for fewer than two.
+def corrected_t_tests(fold_scores: np.ndarray, best: int, test_to_train: float) -> np.ndarray:
+    """Two-sided p-values of the corrected resampled t-test of each row against the row `best`, (M,).
 
-    fold_differences: (k,) differences of fold means. test_to_train: test cases per training case.
-    Folds share training cases, so their variance is enlarged from 1/k to 1/k + test/train.
-    Nadeau and Bengio 2003, Machine Learning 52.
+    fold_scores: (M, k) fold means of M configurations on the same k folds. test_to_train: test cases per
+    training case. NaN for fewer than two folds, and for `best` itself.
+
+    Folds share training cases, so the variance of a mean over folds is enlarged from 1/k to
+    1/k + test/train (Nadeau and Bengio 2003, Machine Learning 52). The variance is that of the residuals of
+    a table with an effect of each configuration and of each fold, pooled over the table with
+    (M - 1)(k - 1) degrees of freedom: three folds alone leave two, with which a network that draws nothing
+    is "tied" with a good one. For M = 2 it is Nadeau and Bengio's test to the digit.
     """
     from scipy.stats import t as student
 
-    k = fold_differences.size
-    if k < 2 or np.isnan(fold_differences).any():
-        return float("nan")
-    mean, variance = fold_differences.mean(), fold_differences.var(ddof=1)
-    if variance == 0:
-        return 1.0 if mean == 0 else 0.0
-    statistic = mean / np.sqrt((1 / k + test_to_train) * variance)
-    return float(2 * student.sf(abs(statistic), k - 1))
+    rows, k = fold_scores.shape
+    p = np.full(rows, np.nan)
+    freedom = (rows - 1) * (k - 1)
+    if freedom < 1:
+        return p
+    means = fold_scores.mean(axis=1)
+    residuals = fold_scores - means[:, None] - fold_scores.mean(axis=0) + fold_scores.mean()
+    error = np.sqrt(2 * np.square(residuals).sum() / freedom * (1 / k + test_to_train))
+    others = np.arange(rows) != best
+    differences = np.abs(means[best] - means[others])
+    # Without any spread a difference is certain, and no difference is none.
+    statistics = np.divide(differences, error, out=np.where(differences > 0, np.inf, 0.0), where=error > 1e-12)
+    p[others] = 2 * student.sf(statistics, freedom)
+    return p
 
 
 def holm(p_values: np.ndarray) -> np.ndarray:

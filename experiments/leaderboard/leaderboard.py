@@ -21,7 +21,7 @@ from experiments.leaderboard.concatenation import Concatenation, Source
 from experiments.leaderboard.entry import Entry, cell, setting_cell
 from experiments.leaderboard.summary import Summarizer, Summary, compare
 from experiments.ledger.record import CHECKPOINT, Record
-from experiments.statistics import RESAMPLES, holm, tied_with_best
+from experiments.statistics import RESAMPLES, corrected_t_tests, holm, tied_with_best
 from utils.files import write_text_atomically
 from utils.metrics import METRICS
 
@@ -97,7 +97,7 @@ class Leaderboard:
         self._positions = {entry.id: position for position, entry in enumerate(entries)}
         self._running: frozenset[Run] = frozenset()
         self._summarizer = Summarizer(sweep, objective, resamples)
-        self._compared: dict[str, tuple[Summary, Summary, tuple[float, float]]] = {}
+        self._compared: dict[str, tuple[Summary, Summary, float]] = {}
         self._tables: dict[Path, Concatenation] = {}
         self.update({})
 
@@ -230,21 +230,28 @@ class Leaderboard:
 
     def _compare_with(self, best: Line, others: Sequence[Line]) -> None:
         best.tied = True
-        pairs = np.array([self._p_values(line, best) for line in others]).reshape(-1, 2)
-        case_p, fold_p = holm(pairs[:, 0]), holm(pairs[:, 1])
+        case_p = holm(np.array([self._case_p(line, best) for line in others]))
+        fold_p = holm(self._fold_p(best, others))
         for line, p, tied in zip(others, case_p, tied_with_best(case_p, fold_p), strict=True):
             line.p_vs_best, line.tied = float(p), bool(tied)
 
-    def _p_values(self, line: Line, best: Line) -> tuple[float, float]:
-        """Over cases and over folds, unadjusted; remembered until either of the two changes."""
+    def _case_p(self, line: Line, best: Line) -> float:
+        """Over cases, unadjusted; remembered until either of the two changes."""
         assert line.summary is not None and best.summary is not None
         known = self._compared.get(line.entry.id)
         if known is None or known[0] is not line.summary or known[1] is not best.summary:
-            pair = compare(
-                line.summary, best.summary, cases_tested_per_trained(line.finished[0], len(line.entry.folds))
-            )
-            known = self._compared[line.entry.id] = (line.summary, best.summary, pair)
+            known = self._compared[line.entry.id] = (line.summary, best.summary, compare(line.summary, best.summary))
         return known[2]
+
+    def _fold_p(self, best: Line, others: Sequence[Line]) -> np.ndarray:
+        """Over folds, unadjusted; NaN for lines with another number of folds than the best."""
+        scores = [line.summary.objective_folds for line in (best, *others) if line.summary is not None]
+        comparable = np.array([row.size == scores[0].size for row in scores])
+        ratio = cases_tested_per_trained(best.finished[0], scores[0].size)
+        table = np.stack([row for row, fits in zip(scores, comparable, strict=True) if fits])
+        p = np.full(len(scores), np.nan)
+        p[comparable] = corrected_t_tests(table, 0, ratio)
+        return p[1:]
 
     def _cells(self, line: Line) -> tuple[str, ...]:
         varied = [setting_cell(line.entry.varied[key]) if key in line.entry.varied else "" for key in self.varied]

@@ -10,7 +10,6 @@ import numpy as np
 from experiments.leaderboard.cases import RunCases
 from experiments.statistics import (
     RESAMPLES,
-    corrected_t_test_p,
     group_weights,
     interval,
     mean_over_folds,
@@ -106,17 +105,12 @@ class Summarizer:
         return totals / np.bincount(cases.order, minlength=len(cases.ids))
 
 
-def compare(one: Summary, best: Summary, test_to_train: float) -> tuple[float, float]:
-    """Two p-values that `one` is as good as `best`: over cases and over folds; NaN where not testable."""
-    fold_p = (
-        corrected_t_test_p(one.objective_folds - best.objective_folds, test_to_train)
-        if one.objective_folds.size == best.objective_folds.size
-        else float("nan")
-    )
+def compare(one: Summary, best: Summary) -> float:
+    """The p-value over cases that `one` is as good as `best`; NaN where there is nothing to compare."""
     if one.objective_resampled is not None and best.objective_resampled is not None:
-        return paired_bootstrap_p(one.objective_resampled - best.objective_resampled), fold_p
+        return paired_bootstrap_p(one.objective_resampled - best.objective_resampled)
     differences, groups = _paired(one, best)
-    return wilcoxon_p(differences, groups), fold_p
+    return wilcoxon_p(differences, groups)
 
 
 def _paired(one: Summary, best: Summary) -> tuple[np.ndarray, np.ndarray]:

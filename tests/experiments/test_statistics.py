@@ -14,7 +14,7 @@ from scipy import stats as scipy_stats
 from experiments import statistics
 from experiments.statistics import (
     FoldSample,
-    corrected_t_test_p,
+    corrected_t_tests,
     group_weights,
     holm,
     interval,
@@ -180,21 +180,41 @@ def test_paired_bootstrap_p_counts_the_smaller_tail() -> None:
     assert math.isnan(paired_bootstrap_p(np.array([np.nan])))
 
 
-def test_corrected_t_test_without_correction_is_students() -> None:
-    differences = np.array([0.02, 0.05, 0.01, 0.04])
-    assert corrected_t_test_p(differences, 0.0) == pytest.approx(scipy_stats.ttest_1samp(differences, 0).pvalue)
+def test_corrected_t_test_of_two_without_correction_is_students_paired_test() -> None:
+    scores = np.array([[0.52, 0.65, 0.41, 0.74], [0.50, 0.60, 0.40, 0.70]])
+    p = corrected_t_tests(scores, 0, 0.0)
+    assert np.isnan(p[0])
+    assert p[1] == pytest.approx(scipy_stats.ttest_rel(scores[0], scores[1]).pvalue)
 
 
 def test_corrected_t_test_by_hand() -> None:
-    # mean 0.03, variance 0.0001; t = 0.03 / sqrt((1/3 + 1/2) * 0.0001) = 3.286; two-sided, 2 degrees of freedom
-    assert corrected_t_test_p(np.array([0.02, 0.03, 0.04]), 0.5) == pytest.approx(0.0814, abs=1e-4)
+    # differences 0.02, 0.03, 0.04: mean 0.03, variance 0.0001; t = 0.03 / sqrt((1/3 + 1/2) * 0.0001) = 3.286
+    scores = np.array([[0.52, 0.63, 0.44], [0.50, 0.60, 0.40]])
+    assert corrected_t_tests(scores, 0, 0.5)[1] == pytest.approx(0.0814, abs=1e-4)
+
+
+def test_pooled_variance_is_that_of_a_two_way_analysis_of_variance() -> None:
+    rng = np.random.default_rng(3)
+    scores = rng.normal(size=(4, 3))
+    design = np.array([[float(c == row) for c in range(4)] + [float(f == fold) for f in range(1, 3)]
+                       for row in range(4) for fold in range(3)])  # fmt: skip
+    solution, _, _, _ = np.linalg.lstsq(design, scores.ravel(), rcond=None)
+    error = np.square(scores.ravel() - design @ solution).sum() / (12 - 6)
+    t = (solution[2] - solution[0]) / np.sqrt(2 * error * (1 / 3 + 0.6))
+    assert corrected_t_tests(scores, 2, 0.6)[0] == pytest.approx(2 * scipy_stats.t.sf(abs(t), 6))
 
 
 def test_corrected_t_test_at_the_edges() -> None:
-    assert math.isnan(corrected_t_test_p(np.array([0.1]), 0.5))
-    assert math.isnan(corrected_t_test_p(np.array([0.1, np.nan]), 0.5))
-    assert corrected_t_test_p(np.zeros(3), 0.5) == 1.0
-    assert corrected_t_test_p(np.full(3, 0.25), 0.5) == 0.0
+    assert np.isnan(corrected_t_tests(np.array([[0.1], [0.2]]), 0, 0.5)).all()
+    assert np.isnan(corrected_t_tests(np.array([[0.1, 0.2, 0.3]]), 0, 0.5)).all()
+    same = np.array([[0.1, 0.2, 0.3], [0.1, 0.2, 0.3], [0.35, 0.45, 0.55]])
+    assert corrected_t_tests(same, 0, 0.5)[1:].tolist() == [1.0, 0.0]
+
+
+def test_three_folds_tell_a_network_that_draws_nothing_from_a_good_one() -> None:
+    # Three encoders on real images: with its own two degrees of freedom each, the last was "tied" with the first.
+    scores = np.array([[0.484, 0.423, 0.601], [0.357, 0.368, 0.478], [0.107, 0.000, 0.016]])
+    assert (holm(corrected_t_tests(scores, 0, 0.588)) < 0.05).tolist() == [False, False, True]
 
 
 def test_holm_of_a_published_example() -> None:
