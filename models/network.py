@@ -39,6 +39,7 @@ class Network(nn.Module):
     encoder_weights: a local file from `models.weights.resolve_weights`, or None for random initialisation.
     classification_head: whether there is one; it reads the bottleneck's output.
     mask_channels: 1 for binary masks, else one a class.
+    batch_norm_momentum: how fast running statistics follow, for every batch normalisation; None keeps each part's own.
 
     Every layer exists after construction, and under `torch.manual_seed` the initial weights are always the same: for
     decoders that smp initialises, those of smp's own model built with the same seed.
@@ -57,6 +58,7 @@ class Network(nn.Module):
         classification_head: bool = True,
         mask_channels: int = 1,
         bottleneck: Part = ("identity", {}),
+        batch_norm_momentum: float | None = None,
     ) -> None:
         super().__init__()
         decoder_options = DECODERS.check(*decoder)
@@ -70,6 +72,10 @@ class Network(nn.Module):
         self.segmentation_head = self.decoder.segmentation_head(mask_channels)
         self.classification_head = build_classification_head(deepest, classes) if classification_head else None
         self._initialise()
+        if batch_norm_momentum is not None:
+            for module in self.modules():
+                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    module.momentum = batch_norm_momentum
 
         # They follow from the encoder's name; in checkpoints they would only be able to disagree with it.
         mean, std = input_statistics(encoder)

@@ -34,7 +34,7 @@ class Problem:
         if self.nearest:
             text += f"; did you mean {self.nearest!r}?"
         if self.choices:
-            text += f" Valid: {_listed(self.choices)}."
+            text += f"{'' if self.nearest else '.'} Valid: {_listed(self.choices)}."
         return text
 
 

@@ -21,6 +21,7 @@ from experiments.sweep.schema.settings import Settings
 from utils.errors import nearest
 from utils.identity import canonical_json
 
+MOST_CONFIGURATIONS = 10_000
 _LONGEST_CASE_NAME = 80
 
 
@@ -81,8 +82,8 @@ class Choices:
                 self._report.add(place, "varies in search.cases as well; which of them is meant?")
             elif over := next((other for other in grid if _overlap(key, other)), ""):
                 self._report.add(place, f"overlaps {over}, which varies as well")
-            elif not values.content:
-                self._report.add(place, "has no values")
+            elif not values.content or len(values.content) > MOST_CONFIGURATIONS:
+                self._report.add(place, f"must have 1 to {MOST_CONFIGURATIONS} values; got {len(values.content)}")
             else:
                 grid[key] = self._values(key, place, values.content)
         return grid

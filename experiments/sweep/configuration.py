@@ -48,10 +48,10 @@ class Configuration:
 
 def identity(settings: Settings) -> dict[str, Any]:
     """The JSON-like settings that determine results and are not at their default."""
-    values = nested(settings)
+    values = _differing(nested(settings), nested(Settings()))
     for section, names in _NOT_IDENTITY.items():
-        values[section] = {key: value for key, value in values[section].items() if key not in names}
-    return _differing(values, nested(Settings()))
+        values[section] = {key: value for key, value in values.get(section, {}).items() if key not in names}
+    return {section: inside for section, inside in values.items() if inside}
 
 
 def nested(settings: Settings) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def nested(settings: Settings) -> dict[str, Any]:
 
 
 def _differing(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """What differs from the defaults; sections are entered, parts and lists are compared whole."""
+    """What differs from the defaults; mappings with the same keys are entered, all else is compared whole."""
     result: dict[str, Any] = {}
     for key, value in values.items():
         default = defaults[key]

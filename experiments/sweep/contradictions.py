@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
+from experiments.sweep.file.problems import sentence
 from experiments.sweep.schema.keys import OPTIONS
 from experiments.sweep.schema.part import Registered, checked_options
 from experiments.sweep.schema.settings import Settings
@@ -86,7 +87,7 @@ def _options(settings: Settings) -> Iterator[Contradiction]:
         for item in error.errors(include_url=False):
             context = item.get("ctx", {})
             key = ".".join((OPTIONS, *map(str, item["loc"])))
-            message = f"{context.get('text', item['msg'])} (dataset {settings.dataset.name})"
+            message = f"{sentence(item)} (dataset {settings.dataset.name})"
             value = None if item["type"] in ("missing", "extra_forbidden") else item["input"]
             nearest, choices = context.get("nearest", ""), context.get("choices", ())
             yield Contradiction((key, "dataset.name"), message, value, nearest, choices)

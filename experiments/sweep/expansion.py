@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from experiments.sweep.choices import Choice, Choices, lookup, sections
+from experiments.sweep.choices import MOST_CONFIGURATIONS, Choice, Choices, lookup, sections
 from experiments.sweep.configuration import Configuration, nested
 from experiments.sweep.contradictions import contradictions
 from experiments.sweep.file.layers import assign_all
@@ -20,8 +20,6 @@ from experiments.sweep.file.reader import Node, Place
 from experiments.sweep.schema.keys import default_of, split
 from experiments.sweep.schema.settings import Settings
 from utils.identity import canonical_json
-
-MOST_CONFIGURATIONS = 10_000
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -13,9 +12,10 @@ from experiments.sweep.choices import sections
 from experiments.sweep.configuration import Configuration
 from experiments.sweep.expansion import Expansion
 from experiments.sweep.file.demo import demo as demo_of
-from experiments.sweep.file.layers import apply_overrides, read_layers
+from experiments.sweep.file.layers import apply_overrides, read_layers, remove
 from experiments.sweep.file.problems import Report, check_scalars, validation_problems
 from experiments.sweep.file.reader import Node, Place
+from experiments.sweep.schema.keys import setting_at
 from experiments.sweep.schema.search import Racing, Resources, SearchSettings
 from experiments.sweep.schema.settings import Objective, Settings
 from experiments.sweep.schema.sweep_file import SweepFile
@@ -61,7 +61,7 @@ def load_sweep(path: Path | str, overrides: Sequence[str] = (), demo: bool = Fal
         root = demo_of(root)
     root = apply_overrides(root, overrides)
     report = Report(root)
-    check_scalars(report)
+    check_scalars(report, SweepFile)
     file, base = _checked(root, report)
     expansion = Expansion(base, report, merge_equal=demo)
     configurations = expansion.configurations()
@@ -96,16 +96,8 @@ def _checked(root: Node, report: Report) -> tuple[SweepFile, Node]:
             tree = Node({**tree.content, "name": Node("unnamed", tree.source)}, tree.source)
 
 
-def _without(node: Node, broken: set[Place], place: Place = ()) -> Node:
-    """The tree without the settings that hold a broken place; a list is one setting."""
-    if not isinstance(node.content, Mapping):
-        return node
-    bad = {spot[: len(place) + 1] for spot in broken if spot[: len(place)] == place}
-    kept: dict[str, Any] = {}
-    for key, child in node.content.items():
-        here = (*place, key)
-        if here not in bad:
-            kept[key] = child
-        elif here not in broken and isinstance(child.content, Mapping):
-            kept[key] = _without(child, broken, here)
-    return Node(kept, node.source)
+def _without(root: Node, broken: set[Place]) -> Node:
+    """The tree without every setting that holds a broken place; a setting is taken out as a whole."""
+    for place in broken:
+        root = remove(root, setting_at(place, SweepFile))
+    return root

@@ -19,6 +19,7 @@ def build_network(model: ModelSettings, classes: int, weights: Path | None = Non
         encoder_weights=weights,
         classification_head=model.classification_head,
         bottleneck=(model.bottleneck, {}),
+        batch_norm_momentum=model.batch_norm_momentum,
     )
 
 

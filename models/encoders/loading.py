@@ -46,11 +46,14 @@ def read_state(path: Path) -> State:
     from safetensors import SafetensorError
     from timm.models import load_state_dict
 
+    if not path.is_file():
+        raise _unreadable(path, "there is no such file")  # timm's own error says nothing
     try:
         # Reads safetensors, and anything else with weights_only=True, which refuses to run what a pickle asks for.
         state = load_state_dict(str(path))
     except (OSError, EOFError, RuntimeError, ValueError, KeyError, SafetensorError, pickle.UnpicklingError) as error:
-        raise _unreadable(path, str(error).splitlines()[0]) from error
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise _unreadable(path, reason) from error
     if not isinstance(state, Mapping) or not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise _unreadable(path, "it does not hold named tensors")
     return dict(state)

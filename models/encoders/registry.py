@@ -6,6 +6,7 @@ import functools
 import importlib
 import pkgutil
 from collections.abc import Callable
+from pathlib import Path
 
 from models.encoders.encoder import Encoder
 from utils.registry import Registry
@@ -20,7 +21,5 @@ WEIGHT_URLS: dict[str, Callable[[], str]] = {}
 @functools.cache
 def load_own_encoders() -> None:
     """Imports every module of this folder, which files its encoders in `ENCODERS`."""
-    import models.encoders
-
-    for module in pkgutil.iter_modules(models.encoders.__path__):
-        importlib.import_module(f"{models.encoders.__name__}.{module.name}")
+    for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
+        importlib.import_module(f"{__package__}.{module.name}")

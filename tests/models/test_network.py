@@ -5,6 +5,7 @@ import re
 import pytest
 import segmentation_models_pytorch as smp
 import torch
+from torch import nn
 
 from models.decoders import DECODERS
 from models.network import Network
@@ -214,3 +215,11 @@ def test_fewer_levels_are_an_option_of_the_decoder() -> None:
     assert model(torch.rand(2, 3, 24, 40)).masks.shape == (2, 1, 24, 40)
     with pytest.raises(UserError, match="channels"):
         network("resnet18", "unet", channels=(64, 32))
+
+
+def test_batch_norm_momentum_is_set_everywhere_or_left_alone() -> None:
+    def momenta(network: Network) -> set[float | None]:
+        return {module.momentum for module in network.modules() if isinstance(module, nn.BatchNorm2d)}
+
+    assert momenta(Network("efficientnet-b0")) == {0.01, 0.1}
+    assert momenta(Network("efficientnet-b0", batch_norm_momentum=0.2)) == {0.2}

@@ -68,6 +68,18 @@ def assign(root: Node, place: Place, value: Node) -> Node:
     return merge(root, value)
 
 
+def remove(root: Node, place: Place) -> Node:
+    """The tree without what stands at a place below mappings; itself where nothing does."""
+    if not isinstance(root.content, Mapping) or place[0] not in root.content:
+        return root
+    content = dict(root.content)
+    if len(place) > 1:
+        content[str(place[0])] = remove(content[str(place[0])], place[1:])
+    else:
+        del content[str(place[0])]
+    return Node(content, root.source)
+
+
 def merge(under: Node, over: Node, place: Place = ()) -> Node:
     """The upper node laid over the lower one; `place` is where both stand."""
     key = ".".join(map(str, place))

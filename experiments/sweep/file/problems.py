@@ -9,11 +9,13 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from experiments.sweep.file.reader import Node, Place, is_finite
-from experiments.sweep.schema.keys import fields_of, section_of, setting_keys, spell
+from experiments.sweep.schema.keys import fields_of, is_in_setting, section_of, setting_keys, spell
 from utils.errors import Problem, nearest
 
 _SENTENCES = {
     "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "float_parsing": "must be a number",
     "int_from_float": "must be a whole number",
     "float_type": "must be a number",
     "bool_type": "must be true or false",
@@ -26,10 +28,10 @@ _SENTENCES = {
     "path_type": "must be a path",
     "missing": "is missing",
     "finite_number": "must be finite",
-    "greater_than_equal": "must be at least {ge}",
-    "greater_than": "must be greater than {gt}",
-    "less_than_equal": "must be at most {le}",
-    "less_than": "must be less than {lt}",
+    "greater_than_equal": "must be at least {ge:g}",
+    "greater_than": "must be greater than {gt:g}",
+    "less_than_equal": "must be at most {le:g}",
+    "less_than": "must be less than {lt:g}",
     "string_too_long": "must have at most {max_length} characters",
     "string_pattern_mismatch": "may hold letters, digits, and _ - . between them",
 }
@@ -77,8 +79,8 @@ class Report:
         return any(other[: len(place)] == place or place[: len(other)] == other for other in self.broken)
 
 
-def check_scalars(report: Report) -> None:
-    """Notes what is wrong wherever it stands: numbers that are none, and references to other sweeps."""
+def check_scalars(report: Report, model: type[BaseModel]) -> None:
+    """Notes what is wrong in any setting of `model`: numbers that are none, and references to other sweeps."""
     open_nodes: list[tuple[Place, Node]] = [((), report.root)]
     while open_nodes:
         place, node = open_nodes.pop()
@@ -86,6 +88,8 @@ def check_scalars(report: Report) -> None:
             open_nodes += [((*place, key), child) for key, child in reversed([*node.content.items()])]
         elif isinstance(node.content, list):
             open_nodes += [((*place, index), child) for index, child in reversed([*enumerate(node.content)])]
+        elif not is_in_setting(place, model):
+            continue  # an unknown key, to be reported as such
         elif not is_finite(node.content):
             report.add(place, f"must be a finite number; got {node.content}")
         elif isinstance(node.content, str) and "${" in node.content:
@@ -112,12 +116,18 @@ def validation_problems(
         _note(report, place, location, item, model)
 
 
+def sentence(item: Any) -> str:
+    """What one of pydantic's errors says, as the rest of a sentence that begins with the key."""
+    if item["type"] in _SENTENCES:
+        return _SENTENCES[item["type"]].format_map(item.get("ctx", {}))
+    return re.sub(r"^(Value error, |Input should be )", _opening, item["msg"])
+
+
 def _note(report: Report, place: Place, location: Place, item: Any, model: type[BaseModel]) -> None:
     kind, context, value = item["type"], item.get("ctx", {}), item["input"]
     choices: Sequence[str] = context.get("choices", ())
     meant: str = context.get("nearest", "")
-    sentence = _SENTENCES.get(kind) or re.sub(r"^(Value error, |Input should be )", _opening, item["msg"])
-    message = sentence.format_map(context) if kind in _SENTENCES else sentence
+    message = sentence(item)
     if kind == "extra_forbidden" and "choices" not in context:
         choices = _keys_at(model, location[:-1])
         message, meant, value = "unknown key", _nearest_key(str(location[-1]), location[:-1], choices), None

@@ -42,6 +42,22 @@ def leaves(model: type[BaseModel], above: str = "") -> Iterator[tuple[str, Field
             yield from leaves(section, f"{above}{name}.")
 
 
+def setting_at(place: tuple[str | int, ...], model: type[BaseModel]) -> tuple[str | int, ...]:
+    """The part of a place that leads to a setting, the rest being inside of it; or to a key that is unknown."""
+    for length, step in enumerate(place, 1):
+        field = fields_of(model).get(str(step))
+        section = section_of(field) if field is not None else None
+        if section is None:
+            return place[:length]
+        model = section
+    return place
+
+
+def is_in_setting(place: tuple[str | int, ...], model: type[BaseModel]) -> bool:
+    """Whether a place is a setting of the model or inside of one."""
+    return ".".join(map(str, setting_at(place, model))) in {key for key, _ in leaves(model)}
+
+
 @functools.cache
 def setting_keys() -> Mapping[str, FieldInfo]:
     """Every dotted key of `Settings`, in the order of the schema."""

@@ -9,7 +9,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    WithJsonSchema,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from experiments.sweep.schema.part import CheckedName, Part, Registered
@@ -52,6 +61,10 @@ def _image_size(value: Any) -> Any:
     return sides[0] if sides[0] == sides[1] else tuple(sides)
 
 
+def _as_yaml(size: int | tuple[int, int]) -> int | list[int]:
+    return size if isinstance(size, int) else list(size)
+
+
 def _weights(value: Any) -> Any:
     words = ("imagenet", "none")
     if isinstance(value, str) and value not in words and not any(mark in value for mark in "./\\"):
@@ -70,6 +83,7 @@ ImageSize = Annotated[
     int | tuple[int, int],
     # Replaces pydantic's own check of the union, which would report one mistake twice.
     PlainValidator(_image_size),
+    PlainSerializer(_as_yaml, when_used="json"),
     WithJsonSchema({"anyOf": [_SIDE, {"type": "array", "items": _SIDE, "minItems": 2, "maxItems": 2}]}),
 ]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
@@ -135,6 +149,9 @@ class ModelSettings(Section):
     """What is done to the deepest feature."""
     classification_head: Switch = True
     """Whether the network also diagnoses."""
+    batch_norm_momentum: Annotated[float, Field(gt=0, le=1)] | None = None
+    """How fast running statistics follow; null keeps each part's own. EfficientNet's 0.01 needs some 300 steps to
+    forget its first statistics: too slow for a few hundred cases without pretrained weights."""
 
 
 class EarlyStopping(Section):
