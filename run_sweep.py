@@ -39,7 +39,10 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    options = parser().parse_args(arguments)
+    command = parser()
+    options = command.parse_args(arguments)
+    if options.plan and (options.download or options.retry_failed):
+        command.error("--plan changes nothing: leave --download and --retry-failed out")
     console = Console()
     try:
         with Interruption() as interruption:

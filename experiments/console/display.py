@@ -92,10 +92,10 @@ class Display:
         if (running := self._running.get(run)) is not None:
             running.epoch, running.epochs, running.objective = epoch, epochs, objective
 
-    def gone(self, run: object) -> RunningRun | None:
+    def gone(self, run: object) -> None:
         """A run's worker died: it is running no more."""
         self._began.pop(run, None)
-        return self._running.pop(run, None)
+        self._running.pop(run, None)
 
     def ended(self, run: object, name: str, fold: int, outcome: str, failed: bool) -> None:
         """A run has its record; `outcome` is its score or the reason of its failure."""
@@ -117,7 +117,8 @@ class Display:
         slots = max(1, len(self._running))
         per_run = sum(self._seconds) / len(self._seconds)
         now = time.monotonic()
-        spent = sum(min(now - began, per_run) for began in self._began.values())
+        # Copied: the live table asks from its own thread while runs come and go in the main one.
+        spent = sum(min(now - began, per_run) for began in list(self._began.values()))
         return max(0.0, (self.total - self.done) * per_run - spent) / slots
 
     def _render(self) -> RenderableType:
@@ -165,7 +166,7 @@ def standings_table(standings: Sequence[Standing], metric: str) -> Table:
 
 def duration(seconds: float) -> str:
     """Seconds as a person says them: ``42 s``, ``7 min``, ``3 h 20 min``."""
-    if seconds < 100:
+    if round(seconds) < 100:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60:02d} min"

@@ -45,9 +45,7 @@ def provide(survey: Survey, sweep: Sweep, results: Path, on_progress: StageProgr
         key = (planned.source.data, repr(parts), dataset.height_width)
         if key not in caches:
             caches[key] = _cache(planned, results / "cache", on_progress)
-        split_file = results / "runs" / sweep.name / "splits" / f"{planned.split.hash}.csv"
-        if not split_file.exists():
-            write_text_atomically(split_file, split_table(planned.split, planned.source.audit.groups))
+        split_file = _split_file(planned, results / "runs" / sweep.name / "splits")
         model = planned.configuration.settings.model
         provisions[planned.id] = Provision(caches[key], split_file, weights[model.encoder, model.encoder_weights])
     return provisions
@@ -68,6 +66,21 @@ def _cache(planned: PlannedConfiguration, folder: Path, on_progress: StageProgre
         workers=os.cpu_count() or 1,
         on_progress=_of_stage(stage, on_progress),
     )
+
+
+def _split_file(planned: PlannedConfiguration, folder: Path) -> Path:
+    """The file of a configuration's folds, written once.
+
+    The folds' hash names it, which says nothing of the groups: where other data with the same case ids
+    has left a file with other groups, the hash of the data is added.
+    """
+    table = split_table(planned.split, planned.source.audit.groups)
+    path = folder / f"{planned.split.hash}.csv"
+    if path.exists() and path.read_text(encoding="utf-8") != table:
+        path = folder / f"{planned.split.hash}-{planned.source.data}.csv"
+    if not path.exists():
+        write_text_atomically(path, table)
+    return path
 
 
 def _of_stage(stage: str, on_progress: StageProgress) -> Callable[[int, int], None]:

@@ -5,7 +5,7 @@ Opens every file of the data and writes nothing, so that a plan can be made of i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from experiments.sweep import Configuration, DatasetSettings, FoldSettings, Sweep
@@ -54,12 +54,17 @@ class Survey:
 
 
 def open_sources(sweep: Sweep, on_progress: StageProgress) -> dict[str, Source]:
-    """Opens and audits every dataset of `sweep`. Raises UserError where there is none, or not one usable case."""
+    """Opens and audits every dataset of `sweep`. Raises UserError naming all that are not there or have no case."""
+    datasets = {_source_key(each.settings.dataset): each.settings.dataset for each in sweep.configurations}
     sources: dict[str, Source] = {}
-    for configuration in sweep.configurations:
-        dataset = configuration.settings.dataset
-        if (key := _source_key(dataset)) not in sources:
+    problems: list[Problem] = []
+    for key, dataset in datasets.items():
+        try:
             sources[key] = _source(dataset, on_progress)
+        except UserError as error:
+            problems += error.problems
+    if problems:
+        raise UserError(problems)
     return sources
 
 
@@ -69,8 +74,14 @@ def survey(sweep: Sweep, sources: Mapping[str, Source]) -> Survey:
     Raises UserError for audit errors where ``dataset.on_error`` is ``stop``, and for impossible folds.
     """
     stopping = {_source_key(c.settings.dataset) for c in sweep.configurations if c.settings.dataset.on_error == "stop"}
+    problems: list[Problem] = []
     for key in sorted(stopping):
-        sources[key].audit.raise_on_errors()
+        try:
+            sources[key].audit.raise_on_errors()
+        except UserError as error:
+            problems += error.problems
+    if problems:
+        raise UserError(problems)
     splits: dict[tuple[str, str], Split] = {}
     planned = []
     for configuration in sweep.configurations:
@@ -83,7 +94,22 @@ def survey(sweep: Sweep, sources: Mapping[str, Source]) -> Survey:
         split = splits[split_key]
         identifier = configuration.id(source.data, split.hash, TRAINING_VERSION)
         planned.append(PlannedConfiguration(configuration, identifier, source, split, _folds_used(folds, split)))
+    _check_distinct(planned)
     return Survey(tuple(sources.values()), tuple(planned))
+
+
+def _check_distinct(planned: Sequence[PlannedConfiguration]) -> None:
+    """Raises UserError for configurations that differ in words but not in what is computed (two roots, same data)."""
+    names: dict[str, list[str]] = {}
+    for one in planned:
+        names.setdefault(one.id, []).append(one.configuration.name)
+    problems = [
+        Problem("search", f"these configurations would compute the same: {', '.join(same)}; keep one of them")
+        for same in names.values()
+        if len(same) > 1
+    ]
+    if problems:
+        raise UserError(problems)
 
 
 def _source_key(dataset: DatasetSettings) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import Any, Literal
 
 import optuna
 from optuna.distributions import BaseDistribution
+from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
@@ -180,6 +182,10 @@ class StudyMirror:
             self.storage.delete_study(self._study)
         self._study = self.storage.create_new_study([self.direction], self.name)
         self.storage.set_study_user_attr(self._study, "objective", self.objective)
+        if self.objective:
+            # Without a name the dashboard calls its axes "Objective 0".
+            with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
+                optuna.load_study(study_name=self.name, storage=self.storage).set_metric_names([self.objective])
 
     def _drop_placeholders(self) -> None:
         """Deletes what `_start_over` left, here or in a driver that was killed."""

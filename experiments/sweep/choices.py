@@ -135,7 +135,7 @@ class Choices:
             self._report.add((*place, "name"), message, value=node.plain())
         elif name in taken:
             self._report.add((*place, "name"), "another case has this name", value=name)
-        return name if isinstance(name, str) else f"case {place[-1]}"
+        return name if isinstance(name, str) and name else f"case {place[-1]}"
 
     def _is_variable(self, key: str, place: Place) -> bool:
         """Whether the key exists and may vary; notes a problem if not."""

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from experiments.sweep.schema.settings import Settings
+from experiments.sweep.schema.keys import fields_of
+from experiments.sweep.schema.settings import FoldSettings, Settings
 from utils.identity import digest
 
 # What the hashes of the data and of the split already say, and what does not change any result.
 _NOT_IDENTITY = {
     "dataset": {"root", "on_error", "options"},
-    "folds": {"use", "from"},
+    "folds": set(fields_of(FoldSettings)),
 }
 
 
@@ -35,8 +36,8 @@ class Configuration:
 
         data_hash: of the cases, from the audit. split_hash: of the folds. code: the semantic version of
         the training code. Beside these, every setting but ``dataset.root``, ``dataset.on_error``,
-        ``dataset.options`` (all three: the data's hash), ``folds.from`` (the split's) and ``folds.use``.
-        Name, question, order, search, racing and resources are no settings and have no part in it.
+        ``dataset.options`` (all three: the data's hash) and ``folds`` (the split's): the same folds, drawn or
+        read from a file, are the same folds. Name, question, order, search, racing and resources are no settings and have no part in it.
 
         A setting at its default is left out of the hash, so that a key which a later version adds, with
         a default that means "as before", leaves all results in place. A default may hence not be changed

@@ -5,3 +5,6 @@ TRAINING_VERSION = "1.0.0"
 
 Raise it when a change makes the same settings give other numbers: finished runs are then not mixed
 with new ones but repeated, and their records stay."""
+
+EXECUTION = "experiments.training.execution:Execution"
+"""What a worker executes a run with, by name: naming it imports no torch."""

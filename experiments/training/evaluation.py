@@ -19,6 +19,10 @@ from utils.images.cache import ImageCache
 from utils.metrics import case_scores, fold_scores, mean_over_cases, metric_names
 
 
+class NotFiniteError(ArithmeticError):
+    """A network answered NaN or infinity: its weights have diverged, and its scores would mean nothing."""
+
+
 @dataclass(frozen=True)
 class CaseResult:
     """What a network said about one case.
@@ -45,7 +49,8 @@ def evaluate(network: Network, batches: Batches, cache: ImageCache, *, native: b
     """Evaluates `network` on the cases of `batches`, in eval mode.
 
     With `native`, probability maps are resized (bilinear) to each image's own size and compared with
-    the mask as it was drawn; otherwise with the mask at the network's size.
+    the mask as it was drawn; otherwise with the mask at the network's size. Raises NotFiniteError for a
+    network that has diverged; thresholded, its NaN would pass for an empty mask.
     """
     network.eval()
     results = [result for batch in batches.epoch() for result in _score(network, batch, cache, native)]
@@ -63,6 +68,8 @@ def _score(network: Network, batch: Batch, cache: ImageCache, native: bool) -> I
     maps = output.masks.float().sigmoid()[:, 0].cpu().numpy()
     labels = None if output.labels is None else output.labels.float().softmax(dim=1).cpu().numpy()
     for row, position in enumerate(batch.cases.tolist()):
+        if not np.isfinite(maps[row]).all() or (labels is not None and not np.isfinite(labels[row]).all()):
+            raise NotFiniteError(f"the network's answer to {cache.ids[position]!r} is not finite")
         if native:
             height, width = cache.native_size(position)
             prediction = cv2.resize(maps[row], (width, height), interpolation=cv2.INTER_LINEAR) > 0.5
@@ -120,3 +127,5 @@ def inference_milliseconds(network: Network, batches: Batches, device: torch.dev
 def _synchronize(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()

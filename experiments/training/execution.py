@@ -6,6 +6,7 @@ import contextlib
 import csv
 import functools
 import io
+import math
 import platform
 import traceback
 from collections.abc import Sequence
@@ -20,7 +21,7 @@ from experiments.ledger.lock import RunLock
 from experiments.ledger.record import CHECKPOINT, TABLES, Record, RecordError, commit, read, seal
 from experiments.training.evaluation import cases_csv, evaluate, inference_milliseconds
 from experiments.training.network import network_cost
-from experiments.training.run import Epoch, TrainingRun
+from experiments.training.run import Epoch, TrainingRun, device_of
 from experiments.training.spec import RunSpec
 from utils.files import write_text_atomically
 from utils.images.cache import ImageCache
@@ -91,6 +92,8 @@ class Execution:
             if file.tell() == 0:
                 file.write("started,host,first_epoch\n")
             file.write(f"{self._started},{platform.node()},{len(run.history) + 1}\n")
+        if run.history:
+            self._write_epochs(run.history)  # killed just after last.pt, the earlier attempt may lack a row
         return run
 
     def _ended(self) -> Progress:
@@ -109,7 +112,7 @@ class Execution:
         record = Record(
             **self._identity(),
             status="complete",
-            metrics={name: None if value != value else value for name, value in evaluation.metrics.items()},
+            metrics={name: None if math.isnan(value) else value for name, value in evaluation.metrics.items()},
             validation=run.best[0] if run.best else None,
             best_epoch=run.best[1] if run.best else len(run.history),
             epochs=len(run.history),
@@ -124,15 +127,21 @@ class Execution:
         )
         commit(record, self.spec.folder)
         # A finished run has nothing to resume; its optimizer state is two thirds of the disk it takes.
-        (self.spec.folder / "last.pt").unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # the record stands; it must not be overwritten by a failure to tidy up
+            (self.spec.folder / "last.pt").unlink()
 
     def _fail(self, error: Exception) -> None:
         (self.spec.folder / "error.txt").write_text("".join(traceback.format_exception(error)), encoding="utf-8")
-        reason = f"{type(error).__name__}: {error}".strip().splitlines()
+        reason = [type(error).__name__, *str(error).strip().splitlines()[:1]]
         epochs = len(self._run.history) if self._run else 0
         seconds = self._run.seconds if self._run else 0.0
         failed = Record(
-            **self._identity(), status="failed", error=reason[0], epochs=epochs, train_seconds=seconds, finished=_now()
+            **self._identity(),
+            status="failed",
+            error=": ".join(reason),
+            epochs=epochs,
+            train_seconds=seconds,
+            finished=_now(),
         )
         commit(failed, self.spec.folder)
 
@@ -146,7 +155,7 @@ class Execution:
             "data": spec.data,
             "split": spec.split,
             "seed": spec.seed,
-            "device": _device_name(self._run.device.type if self._run else spec.device),
+            "device": _device_name(device_of(spec.device)),
             "settings": dict(spec.settings),
             "versions": _versions(),
             "started": self._started,
@@ -178,9 +187,10 @@ def _versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: version(name) for name in packages}}
 
 
-def _device_name(device: str) -> str:
-    if device.startswith("cuda"):
-        return torch.cuda.get_device_name(device)
+def _device_name(device: torch.device) -> str:
+    """The model of the GPU or CPU; of a GPU that cannot be asked only its type, since failures are recorded too."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device) if torch.cuda.is_available() else str(device)
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):

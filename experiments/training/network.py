@@ -18,7 +18,7 @@ def build_network(model: ModelSettings, classes: int, weights: Path | None = Non
         classes=classes,
         encoder_weights=weights,
         classification_head=model.classification_head,
-        bottleneck=(model.bottleneck, {}),
+        bottleneck=(model.bottleneck.name, model.bottleneck.options),
         batch_norm_momentum=model.batch_norm_momentum,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -64,7 +65,7 @@ class LearningRate:
         if self._warmup is not None and self._epoch <= self.warmup_epochs:
             self._warmup.step()
         elif isinstance(self._after, ReduceLROnPlateau):
-            if objective == objective:
+            if not math.isnan(objective):
                 self._after.step(objective)
         elif self._after is not None:
             self._after.step()

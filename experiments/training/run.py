@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ import torch
 from experiments.sweep import Settings
 from experiments.training import checkpoint
 from experiments.training.batches import Batch, Batches, CaseDataset
-from experiments.training.evaluation import evaluate, number
+from experiments.training.evaluation import NotFiniteError, evaluate, number
 from experiments.training.memory import PeakMemory
 from experiments.training.network import build_network
 from experiments.training.optimization import LearningRate, make_optimizer
@@ -28,8 +29,8 @@ from utils.losses import CLASSIFICATION_LOSSES, SEGMENTATION_LOSSES, class_weigh
 from utils.splits.folds import Fold
 
 
-class DivergedError(Exception):
-    """The loss became NaN or infinite; says in which epoch and what it was before."""
+class DivergedError(ArithmeticError):
+    """The loss or the network's answers became NaN or infinite; says in which epoch and what the loss was before."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class TrainingRun:
         self.spec = spec
         self.settings = Settings.model_validate(spec.settings)
         self.cache, self.fold, self.groups = cache, fold, groups
-        self.device = torch.device(spec.device if spec.device != "auto" else _best_device())
+        self.device = device_of(spec.device)
         torch.set_num_threads(spec.threads)
         cv2.setNumThreads(1)  # its own pool would compete with torch's for the same cores
         self.history: list[Epoch] = []
@@ -100,16 +101,16 @@ class TrainingRun:
     def _make_losses(self) -> None:
         training = self.settings.training
         segmentation, classification = training.segmentation_loss, training.classification_loss
-        self.segmentation_loss = SEGMENTATION_LOSSES[segmentation.name](**segmentation.options)
+        self.segmentation_loss = SEGMENTATION_LOSSES[segmentation.name](**segmentation.options).to(self.device)
         labels = self.cache.labels[[self.cache.index(case) for case in self.fold.train]]
         counts = np.bincount(labels, minlength=len(self.cache.classes)).tolist()
         weights = class_weights_of(counts, training.class_weights)
-        weights = None if weights is None else weights.to(self.device)
-        self.classification_loss = CLASSIFICATION_LOSSES[classification.name](weights, **classification.options)
+        loss = CLASSIFICATION_LOSSES[classification.name](weights, **classification.options)
+        self.classification_loss = loss.to(self.device)
 
     @property
     def done(self) -> bool:
-        """True after the last epoch, or when the validation objective has not risen for too long."""
+        """True after the last epoch, or when the validation objective has not improved for `patience` epochs."""
         training = self.settings.training
         if len(self.history) >= training.epochs:
             return True
@@ -128,8 +129,12 @@ class TrainingRun:
         lr = self.learning_rate.value
         torch.manual_seed(derive_seed(self.spec.seed, "epoch", number_of_epoch))
         train_loss = self._train(number_of_epoch)
-        with self._autocast():
-            validation = evaluate(self.network, self.validation_batches, self.cache, native=False).metrics
+        try:
+            with self._autocast():
+                validation = evaluate(self.network, self.validation_batches, self.cache, native=False).metrics
+        except NotFiniteError as error:
+            message = f"{error} after epoch {number_of_epoch}, whose training loss was {train_loss:.6g}"
+            raise DivergedError(message) from error
         objective = validation.get(self.settings.objective.metric, math.nan)
         self.learning_rate.step(objective)
         if self._is_best(objective):
@@ -145,15 +150,17 @@ class TrainingRun:
         """One pass over the training part; the mean loss per case."""
         self.network.train()
         self.network.freeze_encoder(epoch <= self.settings.training.freeze_encoder_epochs)
-        losses, cases = [], 0
+        losses, sizes = [], []
         for batch in self.train_batches.epoch(epoch):
             losses.append(self._train_step(batch) * len(batch.labels))
-            cases += len(batch.labels)
+            sizes.append(len(batch.labels))
         # One read of the device per epoch: reading each step's loss would make the GPU wait for it.
-        mean = float(torch.stack(losses).sum() / cases)
+        mean = float(torch.stack(losses).sum() / sum(sizes))
         if not math.isfinite(mean):
-            last = self.history[-1].train_loss if self.history else math.nan
-            raise DivergedError(f"the training loss became {mean} in epoch {epoch}; it was {last:.6g} the epoch before")
+            batches = [loss / size for loss, size in zip(torch.stack(losses).tolist(), sizes, strict=True)]
+            before = [loss for loss in batches if math.isfinite(loss)] or [past.train_loss for past in self.history]
+            last = f"the last finite one was {before[-1]:.6g}" if before else "it never was finite"
+            raise DivergedError(f"the training loss became {mean} in epoch {epoch}; {last}")
         return mean
 
     def _train_step(self, batch: Batch) -> torch.Tensor:
@@ -208,10 +215,17 @@ class TrainingRun:
 
     def _resume(self) -> None:
         state = checkpoint.load(self.spec.folder / "last.pt", self.device)
-        if state is None or any(state.get(key) != value for key, value in self._identity().items()):
+        if state is None:
             return
-        if state["best"] is not None and self._best_epoch_on_disk() != state["best"][1]:
-            return  # killed between the two files, or best.pt is damaged: a checkpoint to report is missing
+        fault = ""
+        if any(state.get(key) != value for key, value in self._identity().items()):
+            fault = "last.pt is of another run"
+        elif state["best"] is not None and self._best_epoch_on_disk() != state["best"][1]:
+            # Killed between the two files, or best.pt is damaged: the checkpoint to report is missing.
+            fault = f"best.pt is not that of epoch {state['best'][1]}"
+        if fault:
+            warnings.warn(f"{self.spec.folder}: {fault}; starting over", stacklevel=2)
+            return
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.learning_rate.load_state_dict(state["learning_rate"])
@@ -241,11 +255,13 @@ class TrainingRun:
 _PARTS = ("train", "validation", "test")
 
 
-def _best_device() -> str:
-    """What this process may train on; Ray shows a worker only the GPUs that it was given."""
+def device_of(name: str) -> torch.device:
+    """The device of a spec. ``auto``: the best of this process; Ray shows a worker only the GPUs it was given."""
+    if name != "auto":
+        return torch.device(name)
     if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
 def _amp_type(name: str, device: torch.device) -> torch.dtype | None:

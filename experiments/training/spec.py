@@ -16,7 +16,7 @@ class RunSpec:
 
     settings: the configuration's settings as JSON-like values (`Settings.model_dump(mode="json")`).
     cache, split_file, weights: prepared by the driver, readable from every worker.
-    threads: CPU threads of the worker; device: ``cpu``, ``cuda`` or ``mps``.
+    threads: CPU threads of the worker; device: ``cpu``, ``cuda``, ``mps``, or ``auto``, the best there is.
     """
 
     sweep: str

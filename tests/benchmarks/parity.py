@@ -1,10 +1,7 @@
 """Does the toolkit train as well as a plain script? The same recipe in PyTorch and smp, without the toolkit.
-
     python tests/benchmarks/parity.py --results results --sweep busi_mini --root DATA [--encoder resnet18]
-
-Of every finished run (U-Net, dice_bce + 0.5 cross-entropy, AdamW, cosine, median and CLAHE, flips, rotation, shift
-and scale, brightness and contrast, no pretrained weights) it reads the settings, the seed and the split, trains for
-itself from the PNG files, and compares the test Dice. It imports nothing from utils, models or experiments.
+Of every finished run (the recipe of sweeps/defaults.yaml without pretrained weights) it reads settings, seed and split,
+trains for itself from the PNG files, and compares the test Dice. It imports nothing from utils, models or experiments.
 """
 
 import argparse
@@ -20,7 +17,7 @@ import numpy as np
 import segmentation_models_pytorch as smp
 import torch
 
-CLASSES = ["benign", "malignant", "normal"]
+CLASSES, PARTS = ["benign", "malignant", "normal"], ["train", "validation", "test"]
 MEAN, STD = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1), torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
 
 
@@ -52,8 +49,7 @@ def augment(image, mask, seed):
     centre = ((image.shape[1] - 1) / 2, (image.shape[0] - 1) / 2)
     for degrees, shift, scale in ((15.0, 0.0, 0.0), (0.0, 0.05, 0.1)):
         if draw.random() < 0.5:
-            angle, factor = draw.uniform(-degrees, degrees), 1 + draw.uniform(-scale, scale)
-            matrix = cv2.getRotationMatrix2D(centre, angle, factor)
+            matrix = cv2.getRotationMatrix2D(centre, draw.uniform(-degrees, degrees), 1 + draw.uniform(-scale, scale))
             matrix[0, 2] += draw.uniform(-shift, shift) * image.shape[1]
             matrix[1, 2] += draw.uniform(-shift, shift) * image.shape[0]
             image = cv2.warpAffine(image, matrix, image.shape[::-1], flags=cv2.INTER_LINEAR)
@@ -66,8 +62,7 @@ def augment(image, mask, seed):
 def tensors(samples):
     images = torch.from_numpy(np.stack([s[0] for s in samples]))[:, None].float() / 255
     masks = torch.from_numpy(np.stack([np.ascontiguousarray(s[1]) for s in samples]))[:, None].float()
-    images = (images.expand(-1, 3, -1, -1) - MEAN) / STD
-    return images.contiguous(memory_format=torch.channels_last), masks, torch.tensor([s[2] for s in samples])
+    return (images.expand(-1, 3, -1, -1) - MEAN) / STD, masks, torch.tensor([s[2] for s in samples])
 
 
 def dice(prediction, truth):
@@ -91,12 +86,11 @@ def mean_dice(network, data, cases, batch, native):
 def train(record, data, parts):
     settings, seed = record["settings"]["training"], record["seed"]
     torch.manual_seed(seed_for(seed, "initialisation"))
-    head = {"pooling": "avg", "dropout": 0.2, "classes": len(CLASSES)}
-    encoder = record["settings"]["model"]["encoder"]
+    encoder, head = record["settings"]["model"]["encoder"], {"pooling": "avg", "dropout": 0.2, "classes": len(CLASSES)}
     network = smp.Unet(encoder, encoder_weights=None, aux_params=head).to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(network.parameters(), lr=settings["lr"], weight_decay=settings["weight_decay"])
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings["epochs"])
-    dice_loss, bce = smp.losses.DiceLoss("binary", smooth=0.0), torch.nn.BCEWithLogitsLoss()
+    dice_loss, bce = smp.losses.DiceLoss("binary", smooth=0.0), smp.losses.SoftBCEWithLogitsLoss(ignore_index=None)
     cases, batch, best, best_epoch, weights = parts["train"], settings["batch_size"], -1.0, 0, None
     patience = settings["early_stopping"]["patience"] or settings["epochs"]
     for epoch in range(1, settings["epochs"] + 1):
@@ -105,8 +99,6 @@ def train(record, data, parts):
         order = np.random.default_rng(seed_for(seed, "order", epoch)).permutation(len(cases))
         for start in range(0, len(order), batch):
             names = [cases[index] for index in order[start : start + batch]]
-            if len(names) == 1:
-                continue
             seeds = [seed_for(seed, "augmentation", epoch, name) for name in names]
             samples = [(*augment(*data[name][:2], s), data[name][2]) for name, s in zip(names, seeds, strict=True)]
             images, masks, labels = tensors(samples)
@@ -134,24 +126,23 @@ def main():
     options.add_argument("--encoder")
     chosen = options.parse_args()
     torch.set_num_threads(1)
-    worst = 0.0
-    for path in sorted((chosen.results / "runs" / chosen.sweep).glob("*/fold-*/record.json")):
+    worst, runs = 0.0, chosen.results / "runs" / chosen.sweep
+    for path in sorted(runs.glob("*/fold-*/record.json")):
         record = json.loads(path.read_text())
-        encoder = record["settings"]["model"]["encoder"]
-        if record["status"] != "complete" or encoder != (chosen.encoder or encoder):
+        encoder, fold = record["settings"]["model"]["encoder"], record["fold"]
+        if encoder != (chosen.encoder or encoder):
             continue
-        parts = {"train": [], "validation": [], "test": []}
-        with (chosen.results / "runs" / chosen.sweep / "splits" / f"{record['split']}.csv").open() as file:
-            for row in csv.DictReader(file):
-                if int(row["fold"]) == record["fold"]:
-                    parts[row["part"]].append(row["case"])
+        with (runs / "splits" / f"{record['split']}.csv").open() as file:
+            rows = [row for row in csv.DictReader(file) if int(row["fold"]) == fold]
         size = record["settings"]["dataset"]["image_size"]
-        data = {case: read_case(chosen.root, case, size) for part in parts.values() for case in sorted(part)}
-        plain, epoch = train(record, data, {part: sorted(cases) for part, cases in parts.items()})
-        ours = record["metrics"]["dice"]
+        data = {row["case"]: read_case(chosen.root, row["case"], size) for row in rows}
+        names = {part: sorted(row["case"] for row in rows if row["part"] == part) for part in PARTS}
+        plain, epoch = train(record, data, names)
+        ours, best = record["metrics"]["dice"], record["best_epoch"]
         worst = max(worst, abs(plain - ours))
-        print(f"{encoder} fold {record['fold']}: toolkit {ours:.6f} (epoch {record['best_epoch']}), "
-              f"plain {plain:.6f} (epoch {epoch}), difference {plain - ours:+.6f}", flush=True)  # fmt: skip
+        print(
+            f"{encoder} fold {fold}: toolkit {ours:.6f} (epoch {best}), plain {plain:.6f} (epoch {epoch})", flush=True
+        )
     print(f"largest difference {worst:.6f}: {'agrees' if worst <= 0.01 else 'DIFFERS'} within 0.01 per fold")
 
 

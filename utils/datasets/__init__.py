@@ -1,9 +1,11 @@
-"""Datasets: where the cases of a study come from. One registered class each."""
+"""Datasets: where the cases of a study come from. One registered class each, in any file of this folder."""
+
+import importlib
+import pkgutil
 
 from utils.datasets.case import DATASETS, Case, Dataset
 
-# Importing the file of a dataset is what registers it; they import `case`, so it comes first.
-from utils.datasets import busi as busi  # isort: skip
-from utils.datasets import phantom as phantom  # isort: skip
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")
 
-__all__ = ["DATASETS", "Case", "Dataset", "busi", "phantom"]
+__all__ = ["DATASETS", "Case", "Dataset"]

@@ -99,12 +99,11 @@ class Busi:
     def _problem(self, folder: Path | None, fault: str) -> Problem:
         folders = ", ".join(f"{label}/" for label in self.classes)
         expected = f"{folders} with <name>.png, <name>_mask.png, <name>_mask_1.png"
+        url = f"https://www.kaggle.com/datasets/{self.kaggle_handle}"
+        download = f"`--download` fetches the data from {url}, and " if self.kaggle_handle else ""
         return Problem(
             where="dataset.root",
-            message=(
-                f"{fault}. Expected: {expected}, ...; `--download` fetches the data from "
-                f"https://www.kaggle.com/datasets/{self.kaggle_handle}, and `--demo` runs on made images without it"
-            ),
+            message=f"{fault}. Expected: {expected}, ...; {download}`--demo` runs on made images without it",
             value=None if folder is None else str(folder),
         )
 

@@ -90,6 +90,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**63)]
 PreprocessingPart = Annotated[Part, Registered("utils.images.preprocessing", "PREPROCESSING")]
 AugmentationPart = Annotated[Part, Registered("utils.images.augmentation", "AUGMENTATION")]
 Decoder = Annotated[Part, Registered("models.decoders", "DECODERS")]
+Bottleneck = Annotated[Part, Registered("models.bottlenecks", "BOTTLENECKS")]
 SegmentationLoss = Annotated[Part, Registered("utils.losses", "SEGMENTATION_LOSSES")]
 ClassificationLoss = Annotated[Part, Registered("utils.losses", "CLASSIFICATION_LOSSES")]
 EncoderName = Annotated[str, CheckedName("models.encoders", "check_encoder", "encoder_names", "^tu-")]
@@ -128,8 +129,8 @@ class FoldSettings(Section):
     """Share of each training part that steers training (early stopping, the choice of a checkpoint)."""
     test: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Share of all cases that is tested, for k: 1 only."""
-    group: Literal["near_duplicates", "case", "none"] = "near_duplicates"
-    """What stays together: near-copies and the dataset's groups, the dataset's groups alone, or nothing."""
+    group: Literal["near_duplicates", "patient", "none"] = "near_duplicates"
+    """What stays together: near-copies, and patients where the dataset names them; the patients alone; or nothing."""
     use: Annotated[int, Field(ge=1)] | None = None
     """How many of the k folds are run; the others can follow later."""
     from_file: PathField | None = Field(default=None, alias="from")
@@ -145,7 +146,7 @@ class ModelSettings(Section):
     """imagenet, none, or the path of a state dict."""
     decoder: Decoder = Part("unet")
     """What turns the encoder's features into a mask."""
-    bottleneck: Literal["identity"] = "identity"
+    bottleneck: Bottleneck = Part(name="identity")
     """What is done to the deepest feature."""
     classification_head: Switch = True
     """Whether the network also diagnoses."""

@@ -51,7 +51,7 @@ def test_ids_do_not_depend_on_the_order_of_anything(tmp_path_factory: Any, data:
         {"name": "other", "question": "Why?"},
         {"resources": {"gpus": 0.5, "cpus": 4, "retries": 0, "slots": 1}},
         {"racing": {"alpha": 0.2, "margin": 0.1}},
-        {"folds": {**FIXED["folds"], "use": 1}},
+        {"folds": {"k": 5, "seed": 4, "use": 1}},  # the split has its own hash
         {"dataset": {**FIXED["dataset"], "root": "elsewhere", "on_error": "skip", "options": {"cases": 20}}},
         {"training": {**FIXED["training"], "optimizer": "adamw", "momentum": 0.9}},  # the defaults
     ],
@@ -65,7 +65,6 @@ def test_ids_do_not_depend_on_what_determines_no_result(tmp_path: Path, change: 
     [
         {"dataset": {**FIXED["dataset"], "image_size": [64, 96]}},
         {"dataset": {**FIXED["dataset"], "preprocessing": ["clahe", "median"]}},
-        {"folds": {**FIXED["folds"], "seed": 4}},
         {"training": {**FIXED["training"], "lr": 0.02}},
         {"training": {**FIXED["training"], "segmentation_loss": {"focal": {"gamma": 3}}}},
         {"objective": {"metric": "iou"}},
