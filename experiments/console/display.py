@@ -157,7 +157,7 @@ def standings_table(standings: Sequence[Standing], metric: str) -> Table:
     """The top of the leaderboard. A configuration without a rank lacks folds; ``=`` marks a tie with the best."""
     table = Table(box=None, padding=(0, 2), header_style="dim")
     for column in ("rank", "configuration", "folds", f"test {metric}", ""):
-        table.add_column(column)
+        table.add_column(column, overflow="fold")  # cut short, names that differ at their end look the same
     for standing in standings:
         tied = "tied with best" if standing.tied and standing.rank != "1" else ""
         table.add_row(standing.rank or "-", Text(standing.name), standing.folds, standing.score, tied)
