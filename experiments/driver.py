@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import signal
+import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,9 +14,9 @@ from rich.console import Console
 
 from experiments.books import STUDY_FILE, Books
 from experiments.console.display import Display, standings_table
-from experiments.console.interruption import Interruption
+from experiments.console.interruption import Interrupted, Interruption
 from experiments.ledger import Ledger, Record, SweepLock
-from experiments.ledger.record import commit
+from experiments.ledger.record import RECORD_FILE, commit
 from experiments.preparation import (
     PlannedConfiguration,
     Provision,
@@ -24,8 +27,9 @@ from experiments.preparation import (
     write_audit,
 )
 from experiments.scheduling import Run, RunQueue, fold_by_fold
+from experiments.scheduling.head import Head
 from experiments.sweep import Sweep, nested
-from experiments.training import TRAINING_VERSION
+from experiments.training import EXECUTION, TRAINING_VERSION
 from experiments.training.spec import RunSpec
 from utils.datasets.download import download as download_dataset
 from utils.errors import Problem, UserError
@@ -35,11 +39,20 @@ class Driver:
     """Runs one sweep. It is the `Observer` of its runs: it keeps the books when one of them ends.
 
     Everything it knows is derived from the sweep file, the data and the ledger; killing it at any moment
-    loses nothing but the epoch that each worker was in.
+    loses nothing but the epoch that each worker was in. execution: the class that workers execute a run with,
+    as ``module:Class``; it must be importable there.
     """
 
-    def __init__(self, sweep: Sweep, results: Path, console: Console, interruption: Interruption) -> None:
-        self.sweep = sweep
+    def __init__(
+        self,
+        sweep: Sweep,
+        results: Path,
+        console: Console,
+        interruption: Interruption,
+        *,
+        execution: str = EXECUTION,
+    ) -> None:
+        self.sweep, self.execution = sweep, execution
         self.results = results.absolute()
         self.console, self.interruption = console, interruption
         self.display = Display(console)
@@ -54,7 +67,10 @@ class Driver:
 
         Raises UserError for what the user has to mend, `Interrupted` when asked to stop.
         """
-        with SweepLock(self.ledger.root), self.display:
+        with SweepLock(self.ledger.root), self.display, ExitStack() as stack:
+            head = None
+            if address is None and "ray" not in sys.modules and self._seems_unfinished(retry_failed):
+                head = stack.enter_context(Head())  # Ray takes seconds to start; meanwhile the data are read
             found = self._prepare(download)
             runs = fold_by_fold([(planned.id, planned.folds) for planned in found.planned])
             if retry_failed:
@@ -70,10 +86,16 @@ class Driver:
             )
             try:
                 if missing:
-                    self._execute(missing, address)
+                    self._execute(missing, address, head)
             finally:
                 self.books.close()
         return self._report(runs)
+
+    def _seems_unfinished(self, retry_failed: bool) -> bool:
+        """A guess, before the data are read and the runs are known, at whether something will have to run."""
+        folds = [configuration.settings.folds for configuration in self.sweep.configurations]
+        expected = sum(each.use or (each.k if each.from_file is None else 1) for each in folds)
+        return retry_failed or sum(1 for _ in self.ledger.root.glob(f"*/fold-*/{RECORD_FILE}")) < expected
 
     def _prepare(self, download: bool) -> Survey:
         """Opens the data, writes the audit, draws the folds."""
@@ -94,25 +116,30 @@ class Driver:
             if record.status == "failed":
                 self.ledger.forget_failure(*run)
 
-    def _execute(self, missing: list[Run], address: str | None) -> None:
+    def _execute(self, missing: list[Run], address: str | None, head: Head | None) -> None:
         # Ray is imported only when there is something to run: a finished sweep answers at once.
         from experiments.scheduling.cluster import available, execute, ray_cluster
 
-        self.interruption.deferred = True
-        with ray_cluster(address):
-            self.interruption.listen()  # Ray has put its own handlers in place of ours
-            cpus, gpus = _claims(self.sweep, *available())
-            self.threads, self.device = cpus, "auto" if gpus else "cpu"
-            slots = self.sweep.resources.slots
-            execute(
-                RunQueue(missing, self.sweep.resources.retries),
-                self,
-                lambda run: self._spec(run).to_json(),
-                cpus=cpus,
-                gpus=gpus,
-                slots=None if slots == "auto" else slots,
-                check=self.interruption.check,
-            )
+        try:
+            with ray_cluster(address, head):
+                self.interruption.listen()  # Ray has put its own handlers in place of ours
+                self.interruption.deferred = True
+                cpus, gpus = _claims(self.sweep, *available())
+                self.threads, self.device = cpus, "auto" if gpus else "cpu"
+                slots = self.sweep.resources.slots
+                execute(
+                    RunQueue(missing, self.sweep.resources.retries),
+                    self,
+                    lambda run: self._spec(run).to_json(),
+                    cpus=cpus,
+                    gpus=gpus,
+                    slots=None if slots == "auto" else slots,
+                    check=self.interruption.check,
+                    execution=self.execution,
+                )
+        except SystemExit:
+            # Ray's answer to SIGTERM while it starts, which takes seconds, and its handler stands in place of ours.
+            raise Interrupted(signal.SIGTERM) from None
         self.interruption.deferred = False
 
     def _spec(self, run: Run) -> RunSpec:

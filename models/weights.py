@@ -19,17 +19,11 @@ import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
-
-from models.encoders.building import build_encoder
-from models.encoders.loading import load_weights
 from models.encoders.names import TIMM_PREFIX, check_encoder
 from models.encoders.registry import WEIGHT_URLS, load_own_encoders
 from utils.errors import Problem, UserError
 from utils.files import write_atomically
 from utils.identity import file_digest
-
-__all__ = ["load_weights", "resolve_weights"]
 
 SECONDS_WITHOUT_AN_ANSWER = 15
 
@@ -96,6 +90,8 @@ class UrlFile(NamedTuple):
 
     def folder(self, cache: Path | None) -> Path:
         """Where torch keeps such files."""
+        import torch
+
         return cache or Path(torch.hub.get_dir()) / "checkpoints"
 
 
@@ -218,6 +214,10 @@ def _fitting(encoder: str, path: Path) -> Path:
     found = ("there is no such file" if not path.is_file() else "") or flaw(path)
     if found:
         raise UserError(Problem(where="model.encoder_weights", message=found, value=str(path)))
+    import torch
+
+    from models.encoders.building import build_encoder
+
     with torch.random.fork_rng(devices=[]):
         build_encoder(encoder, weights=path)
     return path.resolve()

@@ -73,14 +73,21 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
 @functools.cache
 def options_of(factory: Callable[..., Any]) -> type[BaseModel]:
     """A frozen pydantic model with one field for each keyword-only parameter of `factory`."""
-    signature = inspect.signature(factory, eval_str=True)
     fields: dict[str, Any] = {
-        name: (parameter.annotation, ... if parameter.default is parameter.empty else parameter.default)
-        for name, parameter in signature.parameters.items()
+        name: (_annotation(factory, parameter), ... if parameter.default is parameter.empty else parameter.default)
+        for name, parameter in inspect.signature(factory).parameters.items()
         if parameter.kind is parameter.KEYWORD_ONLY
     }
     config = ConfigDict(extra="forbid", frozen=True)
     return create_model(f"{getattr(factory, '__name__', 'part')}_options", __config__=config, **fields)
+
+
+def _annotation(factory: Callable[..., Any], parameter: inspect.Parameter) -> Any:
+    """The type of an option. Those of other parameters and of the answer may need what is costly to import."""
+    if not isinstance(parameter.annotation, str):
+        return parameter.annotation
+    function = factory.__init__ if inspect.isclass(factory) else inspect.unwrap(factory)
+    return eval(parameter.annotation, function.__globals__)  # source of ours, as `inspect.signature` does it
 
 
 __all__ = ["Registry", "ValidationError", "options_of"]

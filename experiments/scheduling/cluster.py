@@ -4,56 +4,58 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import ray
 from ray import tune
 
+from experiments.scheduling.head import ENVIRONMENT, LOCAL, PROJECT, Head
 from experiments.scheduling.queue import Run, RunQueue
 from experiments.scheduling.searcher import LedgerSearcher, Observer, SweepCallback
-from experiments.scheduling.trainable import DEFAULT_EXECUTION, RunTrainable
+from experiments.scheduling.trainable import RunTrainable
+from experiments.training import EXECUTION
 from utils.errors import Problem, UserError
-
-PROJECT = Path(__file__).resolve().parents[2]
-
-# Read by Ray when it starts. Ray keeps no truth here, so it need not log, sync or snapshot anything.
-_ENVIRONMENT = {
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",
-    "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",
-    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
-    "RAY_AIR_NEW_OUTPUT": "0",
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-}
 
 
 @contextmanager
-def ray_cluster(address: str | None) -> Iterator[None]:
-    """Joins the cluster at `address`, or starts one of this machine's cores and GPUs; leaves it at the end.
+def ray_cluster(address: str | None, head: Head | None = None) -> Iterator[None]:
+    """Joins the cluster at `address`; without one joins `head`, or starts Ray here and now. Leaves it at the end.
 
     Raises UserError if there is no cluster at `address`.
     """
-    os.environ.update(_ENVIRONMENT)
+    os.environ.update(ENVIRONMENT)
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True}
-    try:
-        if address is None:
-            # Runs share data by memory-mapped files, not by Ray's object store: the smallest will do.
-            ray.init(include_dashboard=False, object_store_memory=100 * 2**20, **quiet)
-        else:
-            ray.init(address=address, runtime_env=_packages(), **quiet)
-    except (ConnectionError, ValueError) as error:
-        message = f"no Ray cluster answers there ({error}); start one with `ray start --head`, or leave --address out"
-        raise UserError(Problem("--address", message, value=address)) from None
+    if address is not None:
+        _join(address, quiet)
+    elif head is not None:
+        ray.init(address=head.address(), **quiet)
+    else:
+        ray.init(**LOCAL, **quiet)
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _join(address: str, options: dict[str, Any]) -> None:
+    try:
+        _knock(address)
+        ray.init(address=address, runtime_env=_packages(), **options)
+    except (OSError, ValueError, OverflowError) as error:
+        message = f"no Ray cluster answers there ({error}); start one with `ray start --head`, or leave --address out"
+        raise UserError(Problem("--address", message, value=address)) from None
+
+
+def _knock(address: str) -> None:
+    """Raises OSError if nobody listens there: Ray itself would try for a quarter of an hour."""
+    host, _, port = address.rpartition("//")[2].rpartition(":")
+    if host:  # else it is a word that Ray understands, such as auto
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
 
 
 def _packages() -> dict[str, Any]:
@@ -70,7 +72,7 @@ def execute(
     gpus: float,
     slots: int | None,
     check: Callable[[], None],
-    execution: str = DEFAULT_EXECUTION,
+    execution: str = EXECUTION,
 ) -> None:
     """Executes every run of `queue` on the cluster that `ray_cluster` has joined.
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
+import sys
 from typing import Any, Protocol
 
 from ray import tune
 
 from experiments.training.spec import RunSpec
-
-DEFAULT_EXECUTION = "experiments.training.execution:Execution"
 
 
 class _Execution(Protocol):
@@ -37,8 +37,7 @@ class RunTrainable(tune.Trainable):
         return True
 
     def _begin(self, config: dict[str, Any]) -> None:
-        module, _, name = config["execution"].partition(":")
-        execution = getattr(importlib.import_module(module), name)
+        execution = _load(config["execution"])
         self._execution: _Execution = execution(RunSpec.from_json(json.loads(config["spec"])))
 
     def step(self) -> dict[str, Any]:
@@ -61,3 +60,19 @@ class RunTrainable(tune.Trainable):
 
     def load_checkpoint(self, checkpoint: Any) -> None:
         """Nothing, as `save_checkpoint`."""
+
+
+def _load(name: str) -> Any:
+    """The class called ``module:Class``."""
+    module, _, attribute = name.partition(":")
+    if module not in sys.modules:
+        # What is imported stays. Looking through it for garbage again and again, while it grows to a million
+        # objects, takes a third of the time that torch, timm and smp need to be imported, and at every full
+        # collection after that a piece of an epoch.
+        gc.disable()
+        try:
+            importlib.import_module(module)
+            gc.freeze()
+        finally:
+            gc.enable()
+    return getattr(sys.modules[module], attribute)

@@ -37,7 +37,8 @@ class Configuration:
         data_hash: of the cases, from the audit. split_hash: of the folds. code: the semantic version of
         the training code. Beside these, every setting but ``dataset.root``, ``dataset.on_error``,
         ``dataset.options`` (all three: the data's hash) and ``folds`` (the split's): the same folds, drawn or
-        read from a file, are the same folds. Name, question, order, search, racing and resources are no settings and have no part in it.
+        read from a file, are the same folds. Name, question, order, search, racing and resources are no
+        settings and have no part in it.
 
         A setting at its default is left out of the hash, so that a key which a later version adds, with
         a default that means "as before", leaves all results in place. A default may hence not be changed

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-
-from torch import nn
+from typing import TYPE_CHECKING
 
 from utils.registry import Registry
+
+if TYPE_CHECKING:
+    from torch import nn
 
 BOTTLENECKS: Registry[Callable[..., nn.Module]] = Registry("bottleneck")
 
@@ -14,4 +16,6 @@ BOTTLENECKS: Registry[Callable[..., nn.Module]] = Registry("bottleneck")
 @BOTTLENECKS.register("identity")
 def identity(channels: int) -> nn.Module:
     """The feature as it is."""
+    from torch import nn
+
     return nn.Identity()

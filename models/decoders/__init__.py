@@ -7,15 +7,17 @@ option), an option `output_stride` below 32 asks for an encoder whose last strid
 `encoder_needs` reads them before the encoder is built. A pair that cannot work raises UserError while it is built, so
 that the plan, which builds every network without memory (`models.cost`), says so before anything runs.
 
-Importing this package imports torch (a decoder of one's own is an `nn.Module`) but neither smp nor timm.
+Importing this package imports no torch, so that sweep files are checked quickly: the factories here import what they
+build with. A decoder of one's own, which is an `nn.Module`, may import torch.
 """
 
 import importlib
 import pkgutil
 
-from models.decoders.decoder import DECODERS, Decoder, encoder_needs
+from models.decoders.registry import DECODERS, encoder_needs
 
 for _module in pkgutil.iter_modules(__path__):
-    importlib.import_module(f"{__name__}.{_module.name}")
+    if _module.name != "decoder":  # the base class, which registers nothing and imports torch
+        importlib.import_module(f"{__name__}.{_module.name}")
 
-__all__ = ["DECODERS", "Decoder", "encoder_needs"]
+__all__ = ["DECODERS", "encoder_needs"]

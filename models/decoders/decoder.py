@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
-
 from torch import Tensor, nn
 
 from models.heads.segmentation import segmentation_head
-from utils.registry import Registry
 
 
 class Decoder(nn.Module):
@@ -55,18 +51,3 @@ class SmpDecoder(Decoder):
         from segmentation_models_pytorch.base.initialization import initialize_decoder
 
         initialize_decoder(self.layers)
-
-
-DECODERS: Registry[Callable[..., Decoder]] = Registry("decoder")
-
-
-class Needs(NamedTuple):
-    """What a decoder asks of the encoder."""
-
-    depth: int
-    output_stride: int
-
-
-def encoder_needs(options: Mapping[str, Any]) -> Needs:
-    """The depth and output stride that a decoder with these options (defaults filled in) wants of the encoder."""
-    return Needs(depth=options.get("depth", 5), output_stride=options.get("output_stride", 32))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from models.decoders.decoder import DECODERS, Decoder, SmpDecoder
+from models.decoders.registry import DECODERS
 from models.encoders.encoder import Encoder
+
+if TYPE_CHECKING:
+    from models.decoders.decoder import Decoder
 
 Rates = tuple[int, int, int]
 
@@ -21,6 +24,8 @@ def deeplabv3(
 ) -> Decoder:
     """DeepLabV3 (Chen et al. 2017, arXiv 1706.05587): no skip, so masks have the detail of `output_stride` pixels."""
     from segmentation_models_pytorch.decoders.deeplabv3.decoder import DeepLabV3Decoder
+
+    from models.decoders.decoder import SmpDecoder
 
     layers = DeepLabV3Decoder(
         in_channels=encoder.out_channels[-1],
@@ -44,6 +49,8 @@ def deeplabv3plus(
 ) -> Decoder:
     """DeepLabV3+ (Chen et al. 2018, arXiv 1802.02611): ASPP joined with the feature of stride 4."""
     from segmentation_models_pytorch.decoders.deeplabv3.decoder import DeepLabV3PlusDecoder
+
+    from models.decoders.decoder import SmpDecoder
 
     layers = DeepLabV3PlusDecoder(
         encoder_channels=encoder.out_channels,

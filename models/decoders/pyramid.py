@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from models.decoders.decoder import DECODERS, Decoder, SmpDecoder
+from models.decoders.registry import DECODERS
 from models.encoders.encoder import Encoder
+
+if TYPE_CHECKING:
+    from models.decoders.decoder import Decoder
 
 
 @DECODERS.register("fpn")
@@ -18,6 +21,8 @@ def fpn(
 ) -> Decoder:
     """Feature pyramid network (Kirillov et al. 2017, panoptic FPN slides; Lin et al. arXiv 1612.03144)."""
     from segmentation_models_pytorch.decoders.fpn.decoder import FPNDecoder
+
+    from models.decoders.decoder import SmpDecoder
 
     layers = FPNDecoder(
         encoder_channels=encoder.out_channels,
@@ -33,6 +38,8 @@ def pspnet(encoder: Encoder, *, channels: int = 512, dropout: float = 0.2, depth
     """Pyramid scene parsing (Zhao et al. 2017, arXiv 1612.01105) on the feature of stride 2 ** depth."""
     from segmentation_models_pytorch.decoders.pspnet.decoder import PSPDecoder
 
+    from models.decoders.decoder import SmpDecoder
+
     layers = PSPDecoder(encoder_channels=encoder.out_channels, out_channels=channels, dropout=dropout)
     return SmpDecoder(layers, channels, stride=encoder.output_stride)
 
@@ -45,6 +52,8 @@ def pan(encoder: Encoder, *, channels: int = 32, output_stride: Literal[16, 32] 
     """
     from segmentation_models_pytorch.decoders.pan.decoder import PANDecoder
 
+    from models.decoders.decoder import SmpDecoder
+
     layers = PANDecoder(encoder_channels=encoder.out_channels, encoder_depth=5, decoder_channels=channels)
     return SmpDecoder(layers, channels, stride=4, smallest=8 * output_stride)
 
@@ -54,6 +63,8 @@ def segformer(encoder: Encoder, *, channels: int = 256) -> Decoder:
     """SegFormer's all-MLP decoder (Xie et al. 2021, arXiv 2105.15203)."""
     from segmentation_models_pytorch.decoders.segformer.decoder import SegformerDecoder
 
+    from models.decoders.decoder import SmpDecoder
+
     layers = SegformerDecoder(encoder_channels=encoder.out_channels, segmentation_channels=channels)
     return SmpDecoder(layers, channels, stride=4, head_kernel=1)
 
@@ -62,6 +73,8 @@ def segformer(encoder: Encoder, *, channels: int = 256) -> Decoder:
 def upernet(encoder: Encoder, *, channels: int = 256) -> Decoder:
     """Unified perceptual parsing (Xiao et al. 2018, arXiv 1807.10221)."""
     from segmentation_models_pytorch.decoders.upernet.decoder import UPerNetDecoder
+
+    from models.decoders.decoder import SmpDecoder
 
     layers = UPerNetDecoder(encoder_channels=encoder.out_channels, decoder_channels=channels)
     return SmpDecoder(layers, channels, stride=4, head_kernel=1)

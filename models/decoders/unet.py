@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from models.decoders.decoder import DECODERS, Decoder, SmpDecoder
+from models.decoders.registry import DECODERS
 from models.encoders.encoder import Encoder
 from utils.errors import Problem, UserError
+
+if TYPE_CHECKING:
+    from models.decoders.decoder import Decoder
 
 Channels = tuple[int, ...]
 Depth = Literal[3, 4, 5]
@@ -27,6 +30,8 @@ def unet(
     attention: scse puts concurrent spatial and channel squeeze and excitation (arXiv 1803.02579) into every block.
     """
     from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoder
+
+    from models.decoders.decoder import SmpDecoder
 
     channels = _one_a_level(channels, depth)
     layers = UnetDecoder(
@@ -51,6 +56,8 @@ def unetplusplus(
     # smp's model gives VGG a centre block here too, but this decoder's forward never calls it.
     from segmentation_models_pytorch.decoders.unetplusplus.decoder import UnetPlusPlusDecoder
 
+    from models.decoders.decoder import SmpDecoder
+
     channels = _one_a_level(channels, depth)
     layers = UnetPlusPlusDecoder(
         encoder_channels=encoder.out_channels,
@@ -71,6 +78,8 @@ def manet(
     """
     from segmentation_models_pytorch.decoders.manet.decoder import MAnetDecoder
 
+    from models.decoders.decoder import SmpDecoder
+
     channels = _one_a_level(channels, depth)
     layers = MAnetDecoder(
         encoder_channels=encoder.out_channels,
@@ -85,6 +94,8 @@ def manet(
 def linknet(encoder: Encoder) -> Decoder:
     """LinkNet (Chaurasia and Culurciello 2017, arXiv 1707.03718): skips are added, not concatenated."""
     from segmentation_models_pytorch.decoders.linknet.decoder import LinknetDecoder
+
+    from models.decoders.decoder import SmpDecoder
 
     layers = LinknetDecoder(encoder_channels=encoder.out_channels, prefinal_channels=32, n_blocks=5)
     return SmpDecoder(layers, out_channels=32, head_kernel=1)

@@ -92,7 +92,6 @@ def train(record, data, parts):
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings["epochs"])
     dice_loss, bce = smp.losses.DiceLoss("binary", smooth=0.0), smp.losses.SoftBCEWithLogitsLoss(ignore_index=None)
     cases, batch, best, best_epoch, weights = parts["train"], settings["batch_size"], -1.0, 0, None
-    patience = settings["early_stopping"]["patience"] or settings["epochs"]
     for epoch in range(1, settings["epochs"] + 1):
         torch.manual_seed(seed_for(seed, "epoch", epoch))
         network.train()
@@ -112,7 +111,7 @@ def train(record, data, parts):
         if score > best:
             best, best_epoch = score, epoch
             weights = {name: value.clone() for name, value in network.state_dict().items()}
-        if epoch - best_epoch >= patience:
+        if epoch - best_epoch >= settings["early_stopping"]["patience"]:
             break
     network.load_state_dict(weights)
     return mean_dice(network, data, parts["test"], batch, native=True), best_epoch

@@ -38,6 +38,15 @@ def test_checking_a_name_of_smps_imports_neither_torch_nor_timm() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_checking_a_decoder_and_its_options_imports_no_torch() -> None:
+    code = (
+        "import sys; from models.decoders import DECODERS; DECODERS.check('unet', {'depth': 4});"
+        "print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
 def test_importing_the_registries_imports_torch_but_neither_smp_nor_timm() -> None:
     code = (
         "import sys; import models.decoders, models.bottlenecks, models.network;"

@@ -18,8 +18,9 @@ from safetensors.torch import save as to_safetensors
 from safetensors.torch import save_file
 
 from models.encoders.building import build_encoder
+from models.encoders.loading import load_weights
 from models.encoders.registry import WEIGHT_URLS
-from models.weights import flaw, load_weights, resolve_weights
+from models.weights import flaw, resolve_weights
 from utils.errors import UserError
 
 COMMIT = "0" * 40

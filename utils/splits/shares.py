@@ -10,7 +10,6 @@ import warnings
 from collections.abc import Iterable
 
 import numpy as np
-from sklearn.model_selection import StratifiedGroupKFold
 
 from utils.identity import derive_seed
 
@@ -64,6 +63,9 @@ def groups_per_class(labels: np.ndarray, groups: np.ndarray) -> dict[str, int]:
 
 
 def _draw(labels: np.ndarray, groups: np.ndarray, k: int, seed: int) -> np.ndarray:
+    # A second of imports, which a worker, who only reads what was drawn, does not need.
+    from sklearn.model_selection import StratifiedGroupKFold
+
     # sklearn takes 32 bits.
     splitter = StratifiedGroupKFold(n_splits=k, shuffle=True, random_state=seed % 2**32)
     folds = np.empty(len(labels), dtype=np.int64)

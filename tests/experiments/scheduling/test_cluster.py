@@ -99,15 +99,17 @@ def most_at_once(traces: list[dict[str, Any]]) -> int:
     return most
 
 
-class TestOnThisMachine:
-    @pytest.fixture(scope="class", autouse=True)
-    def cluster(self) -> Iterator[None]:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("PYTHONPATH", os.pathsep.join([str(HERE), str(PROJECT)]))
-            patch.setenv("RAY_ADDRESS", "127.0.0.1:1")  # another's cluster, which is not to be joined
-            with ray_cluster(None):
-                yield
+@pytest.fixture(scope="class")
+def ray_here() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(HERE), str(PROJECT)]))
+        patch.setenv("RAY_ADDRESS", "127.0.0.1:1")  # another's cluster, which is not to be joined
+        with ray_cluster(None):
+            yield
 
+
+@pytest.mark.usefixtures("ray_here")
+class TestOnThisMachine:
     def test_runs_go_fold_by_fold_in_as_few_processes_as_there_are_slots(self, tmp_path: Path) -> None:
         sweep = Sweep(tmp_path, fold_by_fold([(name, 3) for name in "abcd"]))
         sweep.execute()
@@ -192,10 +194,13 @@ def test_workers_of_a_joined_cluster_get_our_packages(tmp_path: Path, monkeypatc
         cluster.shutdown()
 
 
-def test_an_address_without_a_cluster_is_the_users_error() -> None:
-    with pytest.raises(UserError) as caught, ray_cluster("127.0.0.1:1"):
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "127.0.0.1:port", "127.0.0.1:99999", "ray://127.0.0.1:1"])
+def test_an_address_without_a_cluster_is_at_once_the_users_error(address: str) -> None:
+    started = time.monotonic()
+    with pytest.raises(UserError) as caught, ray_cluster(address):
         pass
     assert caught.value.problems[0].where == "--address"
+    assert time.monotonic() - started < 5
 
 
 # A driver that starts Ray as `Driver` does, says which processes that took, and waits.

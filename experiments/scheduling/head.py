@@ -1,0 +1,101 @@
+"""Ray on this machine, in a process of its own, so that it starts while the driver still reads the data.
+
+Ray takes seconds to start and one to stop, which the driver does not wait for. The process ends, and Ray with it,
+when its standard input does: that is when the driver lets go of it or dies, however it dies.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+# Read by Ray when it starts. Ray keeps no truth here, so it need not log, sync or snapshot anything.
+ENVIRONMENT = {
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+
+
+# Runs share data by memory-mapped files, not by Ray's object store: the smallest will do.
+# "local": else a cluster that was left running on this machine, or RAY_ADDRESS, would be joined.
+LOCAL: dict[str, Any] = {"address": "local", "include_dashboard": False, "object_store_memory": 100 * 2**20}
+
+
+class Head:
+    """Ray on this machine, starting from the moment that the object is made.
+
+    It must be made before Ray is imported here, which is when Ray reads how it proves who it is: both sides are
+    given a token of their own, since whoever can join a cluster can run programs on it.
+    """
+
+    def __init__(self) -> None:
+        if "ray" in sys.modules:
+            raise RuntimeError("Ray is imported already and would not know this cluster's token")
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+        if "RAY_AUTH_TOKEN_PATH" not in os.environ:
+            os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+        path = os.pathsep.join(filter(None, (str(PROJECT), os.environ.get("PYTHONPATH"))))
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as the process that writes it
+        self._process = subprocess.Popen(
+            # -P: the folder that the user is in holds no module of ours.
+            [sys.executable, "-P", "-m", "experiments.scheduling.head"],
+            env={**os.environ, **ENVIRONMENT, "PYTHONPATH": path},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            # Ctrl-C in the terminal is for the driver, which lets its runs and then Ray end.
+            start_new_session=True,
+        )
+
+    def address(self) -> str:
+        """Host and port to join it at; waits until it is up. Raises RuntimeError if it cannot be started."""
+        assert self._process.stdout is not None
+        address = self._process.stdout.readline().decode().strip()
+        if not address:
+            self._process.wait()
+            self._errors.seek(0)
+            raise RuntimeError(f"Ray cannot be started:\n{self._errors.read().decode(errors='replace')}")
+        return address
+
+    def __enter__(self) -> Head:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Lets it stop, without waiting for that."""
+        for end in (self._process.stdin, self._process.stdout, self._errors):
+            assert end is not None
+            end.close()
+
+
+def main() -> None:
+    """Starts Ray, says where it is, and stops it at the end of the standard input."""
+    import ray
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ray.init(**LOCAL, log_to_driver=False, logging_level=logging.ERROR)
+    with suppress(BrokenPipeError):  # the driver has gone already
+        print(ray.get_runtime_context().gcs_address, flush=True)
+    sys.stdin.buffer.read()
+    ray.shutdown()
+
+
+if __name__ == "__main__":
+    main()
