@@ -219,7 +219,8 @@ def test_fewer_levels_are_an_option_of_the_decoder() -> None:
 
 def test_batch_norm_momentum_is_set_everywhere_or_left_alone() -> None:
     def momenta(network: Network) -> set[float | None]:
-        return {module.momentum for module in network.modules() if isinstance(module, nn.BatchNorm2d)}
+        batch_norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+        return {None if module.momentum is None else round(module.momentum, 6) for module in batch_norms}
 
     assert momenta(Network("efficientnet-b0")) == {0.01, 0.1}
     assert momenta(Network("efficientnet-b0", batch_norm_momentum=0.2)) == {0.2}
