@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import socket
 import tempfile
@@ -79,7 +80,10 @@ def execute(
     describe: a run's spec as JSON-like values. cpus, gpus: what one run occupies. slots: the most runs
     at once, None for as many as fit. check: called ten times a second; what it raises ends the sweep.
     """
-    searcher = LedgerSearcher(queue, observer, describe, execution)
+    at_once = _fitting(cpus, gpus) if slots is None else min(slots, _fitting(cpus, gpus))
+    # Of itself Ray Tune starts the second worker when the first is up, the third when the second is, and so on.
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(at_once)
+    searcher = LedgerSearcher(queue, observer, describe, execution, at_once)
     with tempfile.TemporaryDirectory(prefix="sweep-ray-") as scratch:
         tuner = tune.Tuner(
             tune.with_resources(RunTrainable, {"cpu": cpus, "gpu": gpus}),
@@ -97,3 +101,9 @@ def available() -> tuple[float, float]:
     """CPU cores and GPUs of the cluster."""
     resources = ray.cluster_resources()
     return resources.get("CPU", 0.0), resources.get("GPU", 0.0)
+
+
+def _fitting(cpus: int, gpus: float) -> int:
+    """How many runs with these claims the cluster has room for, at least one."""
+    cores, accelerators = available()
+    return max(1, int(min(cores / cpus if cpus else math.inf, accelerators / gpus if gpus else math.inf, 10_000)))

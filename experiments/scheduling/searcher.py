@@ -42,14 +42,24 @@ class LedgerSearcher(Searcher):
 
     Not an optimiser: the decisions are the queue's. What a trial came to is read from the ledger, never
     from Ray's result, which can be missing (a worker that died after its commit) or late.
+
+    at_once: how many runs fit. So many are suggested to begin with, since workers take seconds to start; from
+    then on one more than is running, since what is suggested early is decided early.
     """
 
     def __init__(
-        self, queue: RunQueue, observer: Observer, describe: Callable[[Run], dict[str, Any]], execution: str
+        self,
+        queue: RunQueue,
+        observer: Observer,
+        describe: Callable[[Run], dict[str, Any]],
+        execution: str,
+        at_once: int = 1,
     ) -> None:
         super().__init__()
         self._queue, self._observer, self._describe, self._execution = queue, observer, describe, execution
+        self._at_once = at_once
         self._runs: dict[str, Run] = {}
+        self._running: set[str] = set()
 
     # Ray pickles the searcher into its snapshots, which nobody reads: the ledger is the truth.
     def __getstate__(self) -> dict[str, Any]:
@@ -57,7 +67,9 @@ class LedgerSearcher(Searcher):
 
     # Ray's annotation leaves out the FINISHED that its own documentation names.
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
-        """The next run without a record; None while only running ones are left; FINISHED at the end."""
+        """The next run without a record; None while enough wait or only running ones are left; FINISHED at the end."""
+        if len(self._runs) - len(self._running) >= max(1, self._at_once - len(self._running)):
+            return None
         while (run := self._queue.take()) is not None:
             record = self._observer.find(run)
             if record is None:
@@ -71,9 +83,16 @@ class LedgerSearcher(Searcher):
         """The run that a trial executes."""
         return self._runs.get(trial_id)
 
+    def started(self, trial_id: str) -> None:
+        """A worker has taken the trial."""
+        if (run := self._runs.get(trial_id)) is not None:
+            self._running.add(trial_id)
+            self._observer.started(run)
+
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Looks up what the trial came to; an unknown trial is ignored, for an exception here ends the sweep."""
         run = self._runs.pop(trial_id, None)
+        self._running.discard(trial_id)
         if run is None:
             return
         record = self._observer.find(run)
@@ -100,8 +119,7 @@ class SweepCallback(Callback):
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A worker has taken the trial."""
-        if (run := self._searcher.run_of(trial.trial_id)) is not None:
-            self._observer.started(run)
+        self._searcher.started(trial.trial_id)
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any

@@ -26,22 +26,23 @@ class RunTrainable(tune.Trainable):
     The class is named, not imported here, because importing torch belongs into the worker.
     """
 
+    _config: dict[str, Any]
+    _execution: _Execution | None
+
     def setup(self, config: dict[str, Any]) -> None:
-        """Called once per actor; Ray's `Trainable` interface."""
-        self._begin(config)
+        """Called once per actor; Ray's `Trainable` interface. Quick, for Ray Tune starts actors one after another."""
+        self._config, self._execution = config, None
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Takes over the next run in the same process: its imports and open cache are what reuse saves."""
-        self._execution.close()
-        self._begin(new_config)
+        self.cleanup()
+        self.setup(new_config)
         return True
-
-    def _begin(self, config: dict[str, Any]) -> None:
-        execution = _load(config["execution"])
-        self._execution: _Execution = execution(RunSpec.from_json(json.loads(config["spec"])))
 
     def step(self) -> dict[str, Any]:
         """One epoch."""
+        if self._execution is None:
+            self._execution = _load(self._config["execution"])(RunSpec.from_json(json.loads(self._config["spec"])))
         progress = self._execution.step()
         return {
             "done": progress.ended,
@@ -53,7 +54,8 @@ class RunTrainable(tune.Trainable):
 
     def cleanup(self) -> None:
         """Called when the actor is stopped."""
-        self._execution.close()
+        if self._execution is not None:
+            self._execution.close()
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing: a run keeps its own checkpoints; Ray keeps no truth."""

@@ -67,3 +67,16 @@ class Endless(Quick):
             return super().step()
         time.sleep(600)
         raise AssertionError("outlived the test")
+
+
+class Meeting(Quick):
+    """Is not made before another process makes one for another run of the sweep, or for 30 seconds."""
+
+    def __init__(self, spec: RunSpec) -> None:
+        super().__init__(spec)
+        place = spec.folder.parents[1] / "meeting"
+        place.mkdir(exist_ok=True)
+        (place / str(os.getpid())).touch()
+        deadline = time.time() + 30
+        while len(list(place.iterdir())) < 2 and time.time() < deadline:
+            time.sleep(0.05)

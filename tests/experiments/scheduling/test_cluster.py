@@ -130,6 +130,14 @@ class TestOnThisMachine:
         assert len({trace["pid"] for trace in sweep.traces()}) == 1
         assert sweep.of("ended") == sweep.runs
 
+    def test_workers_start_side_by_side(self, tmp_path: Path) -> None:
+        if available()[0] < 2:
+            pytest.skip("one CPU core has room for one worker")
+        sweep = Sweep(tmp_path, [Run("a", 0), Run("a", 1)])
+        started = time.monotonic()
+        sweep.execute("Meeting", slots=2)
+        assert time.monotonic() - started < 30, "the second worker waited for the first"
+
     def test_what_is_in_the_ledger_is_not_executed(self, tmp_path: Path) -> None:
         sweep = Sweep(tmp_path, fold_by_fold([("a", 2), ("b", 1)]))
         done = Record(

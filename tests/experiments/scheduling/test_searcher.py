@@ -1,0 +1,101 @@
+"""What the searcher suggests, and when: enough for every slot to begin with, then one run ahead."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ray.tune.search.searcher import Searcher
+
+from experiments.ledger import Ledger, Record
+from experiments.ledger.record import commit
+from experiments.scheduling import Run, RunQueue
+from experiments.scheduling.searcher import LedgerSearcher
+
+
+class Watcher:
+    """An observer that only notes the calls."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self.calls: list[tuple[Any, ...]] = []
+
+    def find(self, run: Run) -> Record | None:
+        return self.ledger.get(*run)
+
+    def started(self, run: Run) -> None:
+        self.calls.append(("started", run))
+
+    def advanced(self, run: Run, epoch: int, epochs: int, objective: float | None) -> None:
+        raise AssertionError("no epochs here")
+
+    def crashed(self, run: Run, crashes: int, again: bool) -> None:
+        self.calls.append(("crashed", run, crashes, again))
+
+    def ended(self, run: Run, record: Record) -> None:
+        self.calls.append(("ended", run))
+
+
+def record(run: Run) -> Record:
+    return Record(
+        sweep="s", configuration=run.configuration, fold=run.fold, status="complete", code="", data="", split="", seed=0
+    )
+
+
+def searcher_of(folder: Path, runs: list[Run], at_once: int) -> tuple[LedgerSearcher, Watcher]:
+    watcher = Watcher(Ledger(folder, "s"))
+    return LedgerSearcher(RunQueue(runs, retries=1), watcher, lambda run: {"fold": run.fold}, "m:C", at_once), watcher
+
+
+def suggested(searcher: LedgerSearcher, trial: str) -> int | None:
+    config = searcher.suggest(trial)
+    return json.loads(config["spec"])["fold"] if isinstance(config, dict) else None
+
+
+def test_as_many_wait_at_first_as_fit_then_one_more_than_run(tmp_path: Path) -> None:
+    runs = [Run("a", fold) for fold in range(6)]
+    searcher, watcher = searcher_of(tmp_path, runs, at_once=3)
+    assert [suggested(searcher, f"t{index}") for index in range(4)] == [0, 1, 2, None]
+    searcher.started("t0")
+    assert suggested(searcher, "t3") is None  # two wait, two more fit
+    searcher.started("t1")
+    searcher.started("t2")
+    assert suggested(searcher, "t3") == 3
+    assert suggested(searcher, "t4") is None
+    commit(record(runs[0]), watcher.ledger.folder(*runs[0]))
+    searcher.on_trial_complete("t0")
+    searcher.started("t3")
+    assert [suggested(searcher, "t4"), suggested(searcher, "t5")] == [4, None]
+
+
+def test_it_is_finished_when_the_last_run_has_ended_and_not_before(tmp_path: Path) -> None:
+    runs = [Run("a", 0), Run("a", 1)]
+    searcher, watcher = searcher_of(tmp_path, runs, at_once=2)
+    assert [suggested(searcher, "t0"), suggested(searcher, "t1")] == [0, 1]
+    searcher.started("t0")
+    searcher.started("t1")
+    assert searcher.suggest("t2") is None
+    searcher.on_trial_complete("t0", error=True)  # its worker died
+    assert suggested(searcher, "t2") == 0
+    commit(record(runs[1]), watcher.ledger.folder(*runs[1]))
+    searcher.on_trial_complete("t1", error=True)  # died after its commit
+    searcher.on_trial_complete("unknown")
+    searcher.started("unknown")
+    searcher.on_trial_complete("t2", error=True)
+    assert searcher.suggest("t3") == Searcher.FINISHED
+    assert watcher.calls == [
+        ("started", runs[0]),
+        ("started", runs[1]),
+        ("crashed", runs[0], 1, True),
+        ("ended", runs[1]),
+        ("crashed", runs[0], 2, False),
+    ]
+
+
+def test_what_got_its_record_meanwhile_is_passed_over(tmp_path: Path) -> None:
+    runs = [Run("a", 0), Run("a", 1)]
+    searcher, watcher = searcher_of(tmp_path, runs, at_once=1)
+    commit(record(runs[0]), watcher.ledger.folder(*runs[0]))
+    assert suggested(searcher, "t0") == 1
+    assert watcher.calls == [("ended", runs[0])]
