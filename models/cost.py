@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 
@@ -36,8 +37,8 @@ def cost(build: Callable[[], nn.Module], image_size: tuple[int, int]) -> Cost:
         images = torch.empty(1, 3, *image_size)
     with FlopCounterMode(display=False) as counter:
         output = network(images)
-    outputs = (output,) if isinstance(output, Tensor) else output
-    used = sum(parameter.numel() for parameter in _behind(part for part in outputs if part is not None))
+    outputs = [part for part in tree_leaves(output) if isinstance(part, Tensor)]
+    used = sum(parameter.numel() for parameter in _behind(outputs))
     return Cost(used / 1e6, counter.get_total_flops() / 1e9)
 
 

@@ -14,12 +14,18 @@ class Decoder(nn.Module):
     stride: side of the image divided by side of its output; the segmentation head makes up for it.
     head_kernel: side of the segmentation head's convolution.
     smallest: shortest side of an image that it can process; smaller ones are padded.
+    side_channels: channels of its coarser outputs, the coarsest first, for deep supervision; empty if it has but one.
     """
 
     out_channels: int
     stride: int = 1
     head_kernel: int = 3
     smallest: int = 1
+    side_channels: tuple[int, ...] = ()
+
+    def with_sides(self, features: list[Tensor]) -> tuple[list[Tensor], Tensor]:
+        """As calling it, with its coarser outputs (B, side_channels[i], h_i, w_i) before it, the coarsest first."""
+        raise NotImplementedError
 
     def segmentation_head(self, mask_channels: int) -> nn.Module:
         """What turns its output into logits at the image's size; a decoder that scores in another way overrides it."""

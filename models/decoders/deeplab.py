@@ -46,8 +46,13 @@ def deeplabv3plus(
     dropout: float = 0.5,
     depth: Literal[3, 4, 5] = 5,
     output_stride: Literal[8, 16] = 16,
+    separable: bool = True,
 ) -> Decoder:
-    """DeepLabV3+ (Chen et al. 2018, arXiv 1802.02611): ASPP joined with the feature of stride 4."""
+    """DeepLabV3+ (Chen et al. 2018, arXiv 1802.02611): ASPP joined with the feature of stride 4.
+
+    depth: 4 reads no deeper than stride 16, which then needs no dilation (a ResNet's layers 1 to 3).
+    separable: whether the pyramid's dilated convolutions are depthwise, then pointwise, or plain.
+    """
     from segmentation_models_pytorch.decoders.deeplabv3.decoder import DeepLabV3PlusDecoder
 
     from models.decoders.decoder import SmpDecoder
@@ -58,7 +63,7 @@ def deeplabv3plus(
         out_channels=channels,
         atrous_rates=rates,
         output_stride=output_stride,
-        aspp_separable=True,
+        aspp_separable=separable,
         aspp_dropout=dropout,
     )
     return SmpDecoder(layers, channels, stride=4, head_kernel=1)

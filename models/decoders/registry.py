@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -23,3 +24,10 @@ class Needs(NamedTuple):
 def encoder_needs(options: Mapping[str, Any]) -> Needs:
     """The depth and output stride that a decoder with these options (defaults filled in) wants of the encoder."""
     return Needs(depth=options.get("depth", 5), output_stride=options.get("output_stride", 32))
+
+
+def places_attention(name: str) -> bool:
+    """Whether a decoder takes the attention on its skips, as its second positional parameter, to place it itself."""
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    parameters = inspect.signature(DECODERS[name]).parameters.values()
+    return sum(parameter.kind in kinds for parameter in parameters) > 1

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from models.decoders.channels import Channels, Depth, one_a_level
 from models.decoders.registry import DECODERS
 from models.encoders.encoder import Encoder
-from utils.errors import Problem, UserError
 
 if TYPE_CHECKING:
     from models.decoders.decoder import Decoder
 
-Channels = tuple[int, ...]
-Depth = Literal[3, 4, 5]
 Attention = Literal["none", "scse"]
 
 
@@ -33,7 +31,7 @@ def unet(
 
     from models.decoders.decoder import SmpDecoder
 
-    channels = _one_a_level(channels, depth)
+    channels = one_a_level(channels, depth)
     layers = UnetDecoder(
         encoder_channels=encoder.out_channels,
         decoder_channels=channels,
@@ -52,20 +50,23 @@ def unetplusplus(
     attention: Attention = "none",
     depth: Depth = 5,
 ) -> Decoder:
-    """U-Net++ (Zhou et al. 2018, arXiv 1807.10165); options as for `unet`."""
+    """U-Net++ (Zhou et al. 2018, arXiv 1807.10165); options as for `unet`.
+
+    Under deep supervision all of its nested outputs are trained.
+    """
     # smp's model gives VGG a centre block here too, but this decoder's forward never calls it.
     from segmentation_models_pytorch.decoders.unetplusplus.decoder import UnetPlusPlusDecoder
 
-    from models.decoders.decoder import SmpDecoder
+    from models.decoders.modules.nested import NestedDecoder
 
-    channels = _one_a_level(channels, depth)
+    channels = one_a_level(channels, depth)
     layers = UnetPlusPlusDecoder(
         encoder_channels=encoder.out_channels,
         decoder_channels=channels,
         n_blocks=depth,
         attention_type=None if attention == "none" else attention,
     )
-    return SmpDecoder(layers, out_channels=channels[-1])
+    return NestedDecoder(layers, out_channels=channels[-1])
 
 
 @DECODERS.register("manet")
@@ -80,7 +81,7 @@ def manet(
 
     from models.decoders.decoder import SmpDecoder
 
-    channels = _one_a_level(channels, depth)
+    channels = one_a_level(channels, depth)
     layers = MAnetDecoder(
         encoder_channels=encoder.out_channels,
         decoder_channels=channels,
@@ -99,18 +100,6 @@ def linknet(encoder: Encoder) -> Decoder:
 
     layers = LinknetDecoder(encoder_channels=encoder.out_channels, prefinal_channels=32, n_blocks=5)
     return SmpDecoder(layers, out_channels=32, head_kernel=1)
-
-
-def _one_a_level(channels: Channels, depth: int) -> Channels:
-    if len(channels) < depth:
-        raise UserError(
-            Problem(
-                where="model.decoder",
-                message=f"`channels` needs one number for each of the {depth} levels",
-                value=list(channels),
-            )
-        )
-    return channels[:depth]
 
 
 def _is_vgg(encoder: Encoder) -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from models.encoders.encoder import Encoder
 from models.encoders.loading import load_weights
@@ -12,19 +13,26 @@ from models.encoders.registry import ENCODERS, load_own_encoders
 from utils.errors import Problem, UserError
 
 
-def build_encoder(name: str, depth: int = 5, weights: Path | None = None, output_stride: int = 32) -> Encoder:
+def build_encoder(
+    name: str,
+    depth: int = 5,
+    weights: Path | None = None,
+    output_stride: int = 32,
+    options: Mapping[str, Any] | None = None,
+) -> Encoder:
     """An encoder for three-channel images.
 
     depth: number of halvings, 1 to 5 (some encoders ask for at least 2 or 3).
     weights: a local file from `models.weights.resolve_weights`, or None for random initialisation.
     output_stride: 8 or 16 replace the last strides by dilation; 32 leaves the encoder as it is.
+    options: of an encoder of ours.
 
     Raises UserError if the name is unknown or the encoder cannot be built so.
     """
     check_encoder(name)
     load_own_encoders()
     try:
-        encoder = _build(name, depth, output_stride)
+        encoder = _build(name, depth, output_stride, options or {})
     except (ValueError, KeyError, RuntimeError, AttributeError, TypeError, AssertionError) as error:
         # smp and timm refuse with whatever is at hand: depth out of range, no features_only, no dilation.
         request = f"depth {depth}" + (f", output stride {output_stride}" if output_stride < 32 else "")
@@ -36,9 +44,9 @@ def build_encoder(name: str, depth: int = 5, weights: Path | None = None, output
     return encoder
 
 
-def _build(name: str, depth: int, output_stride: int) -> Encoder:
+def _build(name: str, depth: int, output_stride: int, options: Mapping[str, Any]) -> Encoder:
     if name in ENCODERS:
-        return ENCODERS[name](depth, output_stride)
+        return ENCODERS[name](depth, output_stride, **ENCODERS.check(name, options))
     from segmentation_models_pytorch.encoders import get_encoder
 
     encoder = get_encoder(name, in_channels=3, depth=depth, weights=None, output_stride=output_stride)

@@ -25,7 +25,7 @@ def test_the_table_of_names_is_that_of_the_installed_smp() -> None:
 
 
 def test_names_are_all_of_smps_and_our_own() -> None:
-    assert encoder_names() == (*SMP_ENCODERS, "shufflenet_v2_x0_5", "shufflenet_v2_x1_0")
+    assert encoder_names() == (*SMP_ENCODERS, "shufflenet_v2_x0_5", "shufflenet_v2_x1_0", "unet_scratch")
 
 
 def test_checking_a_name_of_smps_imports_neither_torch_nor_timm() -> None:

@@ -1,7 +1,7 @@
 """Losses of a diagnosis: logits (B, C) and labels (B,) in [0, C) -> a scalar.
 
-Factories take the class weights (C,), or None, from the program and their options from the sweep
-file; they import torch only when called.
+Factories take the class weights (C,) and the class counts of the training part, or None for either, from the program
+and their options from the sweep file; they import torch only when called.
 """
 
 from __future__ import annotations
@@ -17,13 +17,15 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 CLASSIFICATION_LOSSES: Registry = Registry("classification loss")
-"""Name -> factory ``(class_weights: Tensor | None, *, options) -> nn.Module``."""
+"""Name -> factory ``(class_weights: Tensor | None, class_counts: Sequence[int] | None, *, options) -> nn.Module``."""
 
 
 # Registered factories say Any for torch's types: the registry evaluates their annotations, and
 # must be able to do so where torch is not imported.
 @CLASSIFICATION_LOSSES.register("cross_entropy")
-def cross_entropy(class_weights: Any = None, *, smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0) -> Any:
+def cross_entropy(
+    class_weights: Any = None, class_counts: Any = None, *, smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+) -> Any:
     """Softmax cross-entropy; `smoothing` spreads that share of the truth over all classes.
 
     Szegedy et al. 2016, arXiv:1512.00567 (smoothing).
@@ -36,7 +38,7 @@ def cross_entropy(class_weights: Any = None, *, smoothing: Annotated[float, Fiel
 
 
 @CLASSIFICATION_LOSSES.register("focal")
-def focal(class_weights: Any = None, *, gamma: Annotated[float, Field(ge=1)] = 2.0) -> Any:
+def focal(class_weights: Any = None, class_counts: Any = None, *, gamma: Annotated[float, Field(ge=1)] = 2.0) -> Any:
     """Cross-entropy times (1 - p of the true class) ** `gamma`. Lin et al. 2017, arXiv:1708.02002.
 
     Below 1, `gamma` would make the gradient of a perfectly diagnosed case infinite, so it is not taken.
@@ -44,6 +46,24 @@ def focal(class_weights: Any = None, *, gamma: Annotated[float, Field(ge=1)] = 2
     from utils.losses.modules import InFloat32, SoftmaxFocalLoss
 
     return InFloat32(SoftmaxFocalLoss(gamma, class_weights))
+
+
+@CLASSIFICATION_LOSSES.register("logit_adjustment")
+def logit_adjustment(
+    class_weights: Any = None, class_counts: Any = None, *, tau: Annotated[float, Field(gt=0, le=10)] = 1.0
+) -> Any:
+    """Cross-entropy of logits + `tau` * log prior: rare classes must win by a larger margin. Menon et al. 2021.
+
+    The priors are the shares of the classes in the training part. They are added in training alone; the network's
+    own logits are what is evaluated, and with `tau` = 1 aim at the balanced error. A class without a training case is
+    counted as one: with a prior of 0 it would leave the softmax, and its logit, which nothing had trained, could win
+    at the test. arXiv:2007.07314. Raises ValueError without class counts.
+    """
+    from utils.losses.modules import InFloat32, LogitAdjustedLoss
+
+    if class_counts is None:
+        raise ValueError("logit adjustment needs the class counts of the training part")
+    return InFloat32(LogitAdjustedLoss(tau, class_counts, class_weights))
 
 
 ClassWeights = Literal["none", "balanced"]

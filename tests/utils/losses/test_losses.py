@@ -113,7 +113,7 @@ def test_diagnosis_losses_and_gradients_are_finite_in_half_precision(name: str, 
     logits = (torch.randn(16, 3, generator=generator) * scale).bfloat16().requires_grad_()
     labels = torch.randint(0, 3, (16,), generator=generator)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        loss = CLASSIFICATION_LOSSES[name](torch.tensor([0.5, 1.0, 2.0]))(logits, labels)
+        loss = CLASSIFICATION_LOSSES[name](torch.tensor([0.5, 1.0, 2.0]), [3, 9, 1])(logits, labels)
     loss.backward()
     assert loss.ndim == 0 and loss.dtype == torch.float32 and math.isfinite(loss.item())
     assert logits.grad is not None and torch.isfinite(logits.grad).all() and logits.grad.abs().sum() > 0

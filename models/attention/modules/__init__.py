@@ -1,0 +1,1 @@
+"""The torch modules behind the registry; each is imported only when attention is built."""
