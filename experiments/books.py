@@ -10,7 +10,7 @@ from experiments.leaderboard import Entry, Leaderboard, Standing
 from experiments.ledger import Record
 from experiments.preparation import PlannedConfiguration
 from experiments.scheduling import Run
-from experiments.study import StudyError, StudyMirror, rows_of
+from experiments.study import StudyError, StudyMirror, distributions_in, row_of, rows_of
 from experiments.sweep import Sweep
 
 STUDY_FILE = "optuna.db"
@@ -33,12 +33,13 @@ class Books:
         self._results, self._warn = results, warn
         self._records: dict[tuple[str, int], Record] = {}
         self._running: set[Run] = set()
-        entries = [
-            Entry(one.id, one.configuration.name, one.configuration.varied, tuple(range(one.folds))) for one in planned
-        ]
-        objective = sweep.objective
-        self.leaderboard = Leaderboard(sweep.name, entries, objective.metric, objective.mode, folder)
-        self.study = StudyMirror(results / STUDY_FILE, sweep.name, objective.mode, objective.metric)
+        entries = [_entry(one) for one in planned]
+        name, objective = sweep.name, sweep.objective
+        # What is drawn later has the columns and distributions that the sweep file says.
+        drawn = None if sweep.space is None else distributions_in(sweep.space)
+        varied = None if sweep.space is None else sweep.varied
+        self.leaderboard = Leaderboard(name, entries, objective.metric, objective.mode, folder, varied=varied)
+        self.study = StudyMirror(results / STUDY_FILE, name, objective.mode, objective.metric, drawn)
         self._study_works = True
         self._next_write = 0.0
 
@@ -46,6 +47,11 @@ class Books:
         """Starts from what the ledger has."""
         self._records = dict(records)
         self._write(sync=True)
+
+    def add(self, planned: PlannedConfiguration) -> None:
+        """A configuration that was not known at the start."""
+        self.leaderboard.add(_entry(planned))
+        self._in_study(lambda: self.study.add(row_of(self.leaderboard, self.leaderboard.line(planned.id))))
 
     def started(self, run: Run) -> None:
         """A run is under way."""
@@ -91,3 +97,8 @@ class Books:
             if self._study_works:
                 self._warn(f"{error}; the sweep goes on without it, and the next command rebuilds it")
             self._study_works = False
+
+
+def _entry(planned: PlannedConfiguration) -> Entry:
+    configuration = planned.configuration
+    return Entry(planned.id, configuration.name, configuration.varied, tuple(range(planned.folds)))

@@ -16,18 +16,21 @@ from experiments.books import STUDY_FILE, Books
 from experiments.console.display import Display, standings_table
 from experiments.console.interruption import Interrupted, Interruption
 from experiments.ledger import Ledger, Record, SweepLock
+from experiments.ledger.outcome import write_outcome
 from experiments.ledger.record import RECORD_FILE, commit
 from experiments.preparation import (
     PlannedConfiguration,
     Provision,
+    Provisioner,
     Survey,
+    foreseen,
     open_sources,
-    provide,
     survey,
     write_audit,
 )
 from experiments.scheduling import Run, RunQueue, fold_by_fold
 from experiments.scheduling.head import Head
+from experiments.search import Search
 from experiments.sweep import Sweep, nested
 from experiments.training import EXECUTION, TRAINING_VERSION
 from experiments.training.spec import RunSpec
@@ -58,7 +61,10 @@ class Driver:
         self.display = Display(console)
         self.ledger = Ledger(self.results, sweep.name)
         self.planned: dict[str, PlannedConfiguration] = {}
+        self.provisioner = Provisioner(sweep.name, self.results)
         self.provisions: dict[str, Provision] = {}
+        self.search: Search | None = None
+        self._no_more: UserError | None = None
         self.threads, self.device = 1, "cpu"
         self.books: Books
 
@@ -68,39 +74,81 @@ class Driver:
         Raises UserError for what the user has to mend, `Interrupted` when asked to stop.
         """
         with SweepLock(self.ledger.root), self.display, ExitStack() as stack:
+            for line in self.sweep.references:
+                self.display.say(line)
             head = None
             if address is None and "ray" not in sys.modules and self._seems_unfinished(retry_failed):
                 head = stack.enter_context(Head())  # Ray takes seconds to start; meanwhile the data are read
             found = self._prepare(download)
-            runs = fold_by_fold([(planned.id, planned.folds) for planned in found.planned])
+            runs = self._runs()
             if retry_failed:
                 self._forget_failures(runs)
             records = self.ledger.records(runs)
             missing = [run for run in runs if run not in records]
-            if missing:
-                self.provisions = provide(found, self.sweep, self.results, self.display.stage)
-            self.books = Books(self.sweep, found.planned, self.results, self.ledger.folder, self.display.say)
+            unfinished = len(records) < self._expected()
+            planned = list(self.planned.values())
+            if unfinished:
+                self.provisions = self.provisioner.all([*planned, *found.previews], self.display.stage)
+            self.books = Books(self.sweep, planned, self.results, self.ledger.folder, self.display.say)
             self.books.open(records)
-            self.display.begin(
-                self.sweep.name, self.sweep.objective.metric, len(runs), len(records), self.books.standings
-            )
+            metric, expected = self.sweep.objective.metric, self._expected()
+            self.display.begin(self.sweep.name, metric, expected, len(records), self.books.standings)
             try:
-                if missing:
+                if unfinished:
+                    self._note_outcome(complete=False)
                     self._execute(missing, address, head)
+                if self._no_more is not None:
+                    raise self._no_more
             finally:
                 self.books.close()
-        return self._report(runs)
+            self._note_outcome(complete=len(self.ledger.records(self._runs())) == self._expected())
+        return self._report(self._runs())
+
+    def _runs(self) -> list[Run]:
+        """All runs that are known: fold by fold, but what was drawn from a space, configuration by configuration."""
+        planned = [(planned.id, planned.folds) for planned in self.planned.values()]
+        if self.search is None:
+            return fold_by_fold(planned)
+        return [Run(configuration, fold) for configuration, folds in planned for fold in range(folds)]
+
+    def _expected(self) -> int:
+        """How many runs the sweep will have had at its end."""
+        return len(self._runs()) + (self.search.runs_left if self.search is not None else 0)
+
+    def _more(self) -> list[Run]:
+        """The runs of the next configuration of the search, taken into all books; none when there is none."""
+        try:
+            planned = self.search.draw() if self.search is not None else None
+            if planned is None:
+                return []
+            self.provisions[planned.id] = self.provisioner.of(planned)
+        except UserError as error:
+            self._no_more = error  # raised when what is running has ended: Ray would make a riddle of it
+            return []
+        self.planned[planned.id] = planned
+        self.books.add(planned)
+        self.display.total = self._expected()
+        return [Run(planned.id, fold) for fold in range(planned.folds)]
+
+    def _note_outcome(self, complete: bool) -> None:
+        """Says in the ledger whether other sweeps may build on this one."""
+        runs = self._runs()
+        failed = sum(record.status == "failed" for record in self.ledger.records(runs).values())
+        write_outcome(
+            self.ledger.root, complete=complete, configurations=len(self.planned), runs=len(runs), failed=failed
+        )
 
     def _seems_unfinished(self, retry_failed: bool) -> bool:
         """A guess, before the data are read and the runs are known, at whether something will have to run."""
         folds = [configuration.settings.folds for configuration in self.sweep.configurations]
         expected = sum(each.use or (each.k if each.from_file is None else 1) for each in folds)
+        expected *= self.sweep.space.samples if self.sweep.space is not None else 1
         return retry_failed or sum(1 for _ in self.ledger.root.glob(f"*/fold-*/{RECORD_FILE}")) < expected
 
     def _prepare(self, download: bool) -> Survey:
         """Opens the data, writes the audit, draws the folds."""
         if download:
-            for name, root in {(c.settings.dataset.name, c.settings.dataset.root) for c in self.sweep.configurations}:
+            for name, root in {(c.settings.dataset.name, c.settings.dataset.root) for c in foreseen(self.sweep)}:
                 if root is not None:
                     download_dataset(name, root)
         sources = open_sources(self.sweep, self.display.stage)
@@ -108,7 +156,10 @@ class Driver:
         for source in sources.values():
             self.display.say(source.audit.summary())
         found = survey(self.sweep, sources)
-        self.planned = {planned.id: planned for planned in found.planned}
+        if self.sweep.space is not None:
+            self.search = Search(self.sweep, found, self.ledger)
+        drawn = found.planned if self.search is None else self.search.planned
+        self.planned = {planned.id: planned for planned in drawn}
         return found
 
     def _forget_failures(self, runs: Sequence[Run]) -> None:
@@ -128,7 +179,7 @@ class Driver:
                 self.threads, self.device = cpus, "auto" if gpus else "cpu"
                 slots = self.sweep.resources.slots
                 execute(
-                    RunQueue(missing, self.sweep.resources.retries),
+                    RunQueue(missing, self.sweep.resources.retries, self._more if self.search is not None else None),
                     self,
                     lambda run: self._spec(run).to_json(),
                     cpus=cpus,

@@ -16,6 +16,7 @@ from rich.text import Text
 from experiments.console.display import Display, duration
 from experiments.ledger import Ledger, Record
 from experiments.preparation import PlannedConfiguration, open_sources, survey
+from experiments.search import Search
 from experiments.sweep import Sweep
 from experiments.training.network import network_cost
 from experiments.training.probe import step_seconds
@@ -25,48 +26,58 @@ from utils.errors import UserError
 
 @dataclass(frozen=True)
 class PlannedCost:
-    """One line of the plan.
+    """One line of the plan: a configuration, or one that is drawn for.
 
-    records: of its runs that have ended. run_seconds: one run, by its finished siblings or else by a probed
-    step. problem: why its network cannot be built, '' if it can.
+    runs: all that there will be. records: of those that have ended. run_seconds: one run, by its finished siblings or
+    else by a probed step. problem: why its network cannot be built, '' if it can. drawn: how many configurations
+    have been drawn for it, and are to be; None if it is trained itself.
     """
 
     planned: PlannedConfiguration
+    runs: int
     records: tuple[Record, ...]
     cost: Cost | None
     run_seconds: float
     problem: str = ""
+    drawn: tuple[int, int] | None = None
 
     @property
     def missing(self) -> int:
         """Runs that are still to be done."""
-        return self.planned.folds - len(self.records)
+        return self.runs - len(self.records)
 
 
-def show_plan(sweep: Sweep, results: Path, console: Console) -> None:
-    """Prints the plan of `sweep`. Raises UserError for data that cannot be used."""
+def show_plan(sweep: Sweep, results: Path, console: Console) -> int:
+    """Prints the plan of `sweep`; returns how many runs are to be done.
+
+    Raises UserError for data that cannot be used.
+    """
     with Display(console) as display:
+        for line in sweep.references:
+            display.say(line)
         sources = open_sources(sweep, display.stage)
     for source in sources.values():
         display.say(source.audit.summary())
     found = survey(sweep, sources)
     ledger = Ledger(results.absolute(), sweep.name)
     threads, slots, device = _machine(sweep)
+    search = Search(sweep, found, ledger) if sweep.space is not None else None
     lines = [
-        _line(planned, ledger, device, threads)
+        _line(planned, ledger, device, threads, search)
         for planned in track(found.planned, "Probing one step of each", console=console, transient=True)
     ]
     console.print(_table(lines))
-    runs, missing = sum(line.planned.folds for line in lines), sum(line.missing for line in lines)
+    runs, missing = sum(line.runs for line in lines), sum(line.missing for line in lines)
     seconds = sum(line.missing * line.run_seconds for line in lines if not line.problem) / slots
     done = runs - missing
     failed = sum(record.status == "failed" for line in lines for record in line.records)
     display.say(
-        f"{len(lines)} configurations x folds = {runs} runs, {done} done"
+        f"{len(lines)} configurations x {_drawn(search)}folds = {runs} runs, {done} done"
         + (f" ({failed} failed)" if failed else "")
         + f", {missing} to run: about {duration(seconds)} with {slots} at a time on {device} of this machine,"
         " fewer with early stopping"
     )
+    return missing
 
 
 def _machine(sweep: Sweep) -> tuple[int, int, str]:
@@ -83,21 +94,35 @@ def _machine(sweep: Sweep) -> tuple[int, int, str]:
     return threads, slots, "cuda" if on_gpu else "cpu"
 
 
-def _line(planned: PlannedConfiguration, ledger: Ledger, device: str, threads: int) -> PlannedCost:
-    runs = [(planned.id, fold) for fold in range(planned.folds)]
-    records = tuple(ledger.records(runs).values())
+def _drawn(search: Search | None) -> str:
+    return "" if search is None else f"{search.space.samples} samples x "
+
+
+def _line(
+    planned: PlannedConfiguration, ledger: Ledger, device: str, threads: int, search: Search | None
+) -> PlannedCost:
+    drawn = [planned] if search is None else search.of_template(planned)
+    known = [(each.id, fold) for each in drawn for fold in range(each.folds)]
+    records = tuple(ledger.records(known).values())
+    runs, counts = len(known), None
+    if search is not None:
+        counts = (len(drawn), search.space.samples)
+        runs += (counts[1] - counts[0]) * planned.folds
     settings, classes = planned.configuration.settings, len(planned.source.dataset.classes)
     try:
         cost = network_cost(settings.model, classes, settings.dataset.height_width)
-        seconds = _run_seconds(planned, records, device, threads)
+        seconds = _run_seconds(planned, records, runs, device, threads)
     except UserError as error:
-        return PlannedCost(planned, records, None, math.nan, "; ".join(p.message for p in error.problems))
-    return PlannedCost(planned, records, cost, seconds)
+        problem = "; ".join(each.message for each in error.problems)
+        return PlannedCost(planned, runs, records, None, math.nan, problem, counts)
+    return PlannedCost(planned, runs, records, cost, seconds, drawn=counts)
 
 
-def _run_seconds(planned: PlannedConfiguration, records: tuple[Record, ...], device: str, threads: int) -> float:
+def _run_seconds(
+    planned: PlannedConfiguration, records: tuple[Record, ...], runs: int, device: str, threads: int
+) -> float:
     measured = [record.train_seconds for record in records if record.status == "complete"]
-    if measured or len(records) == planned.folds:
+    if measured or len(records) == runs:
         return sum(measured) / max(len(measured), 1)
     settings, classes = planned.configuration.settings, len(planned.source.dataset.classes)
     fold = planned.split.folds[0]
@@ -109,14 +134,18 @@ def _run_seconds(planned: PlannedConfiguration, records: tuple[Record, ...], dev
 
 def _table(lines: list[PlannedCost]) -> Table:
     table = Table(box=None, padding=(0, 2), header_style="dim")
+    searching = any(line.drawn for line in lines)
     table.add_column("configuration", overflow="fold")
-    for column in ("parameters (M)", "GFLOPs", "folds done", "time a run"):
+    columns = ("samples drawn", "runs done") if searching else ("folds done",)
+    for column in ("parameters (M)", "GFLOPs", *columns, "time a run"):
         table.add_column(column, justify="right")
     for line in lines:
-        name, done = Text(line.planned.configuration.name), f"{len(line.records)}/{line.planned.folds}"
+        name, done = Text(line.planned.configuration.name), [f"{len(line.records)}/{line.runs}"]
+        if line.drawn is not None:
+            done.insert(0, "{}/{}".format(*line.drawn))
         if line.cost is None:
-            table.add_row(name, Text(f"cannot be built: {line.problem}", style="red"), "", done, "")
+            table.add_row(name, Text(f"cannot be built: {line.problem}", style="red"), "", *done, "")
             continue
         cost = line.cost
-        table.add_row(name, f"{cost.params_millions:.2f}", f"{cost.gflops:.2f}", done, duration(line.run_seconds))
+        table.add_row(name, f"{cost.params_millions:.2f}", f"{cost.gflops:.2f}", *done, duration(line.run_seconds))
     return table

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from utils.identity import canonical_json
 
@@ -23,6 +23,17 @@ class Entry:
     name: str
     varied: Mapping[str, Any] = field(default_factory=dict)
     folds: tuple[int, ...] = (0, 1, 2)
+
+
+class Standing(NamedTuple):
+    """One line of the top of the table, as text. rank is '' while folds are missing."""
+
+    rank: str
+    configuration: str
+    name: str
+    folds: str
+    score: str
+    tied: bool
 
 
 def cell(value: Any) -> str:

@@ -12,13 +12,13 @@ import io
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 
 from experiments.leaderboard.cases import read_cases
 from experiments.leaderboard.concatenation import Concatenation, Source
-from experiments.leaderboard.entry import Entry, cell, setting_cell
+from experiments.leaderboard.entry import Entry, Standing, cell, setting_cell
 from experiments.leaderboard.summary import Summarizer, Summary, compare
 from experiments.ledger.record import CHECKPOINT, Record
 from experiments.statistics import RESAMPLES, corrected_t_tests, holm, tied_with_best
@@ -37,17 +37,6 @@ SIGNS = {"max": 1, "min": -1}
 
 Run = tuple[str, int]
 """A configuration's id and a fold."""
-
-
-class Standing(NamedTuple):
-    """One line of the top of the table, as text. rank is '' while folds are missing."""
-
-    rank: str
-    configuration: str
-    name: str
-    folds: str
-    score: str
-    tied: bool
 
 
 @dataclass
@@ -77,7 +66,8 @@ class Leaderboard:
     """The table of one sweep.
 
     objective, direction: what rows are ranked by. entries: in the order of the sweep file.
-    folder: where the ledger keeps a run's files (``Ledger.folder``).
+    folder: where the ledger keeps a run's files (``Ledger.folder``). varied: the columns of what varies; without it
+    those that the entries have.
     """
 
     def __init__(
@@ -88,10 +78,12 @@ class Leaderboard:
         direction: Literal["max", "min"],
         folder: Callable[[str, int], Path],
         resamples: int = RESAMPLES,
+        varied: Sequence[str] | None = None,
     ) -> None:
         self.sweep, self.objective, self.direction = sweep, objective, direction
         self.entries = tuple(entries)
-        self.varied = tuple(dict.fromkeys(key for entry in entries for key in entry.varied))
+        found = (key for entry in entries for key in entry.varied)
+        self.varied = tuple(dict.fromkeys(found if varied is None else varied))
         self._folder = folder
         self._lines = [Line(entry, position) for position, entry in enumerate(entries)]
         self._positions = {entry.id: position for position, entry in enumerate(entries)}
@@ -100,6 +92,16 @@ class Leaderboard:
         self._compared: dict[str, tuple[Summary, Summary, float]] = {}
         self._tables: dict[Path, Concatenation] = {}
         self.update({})
+
+    def add(self, entry: Entry) -> None:
+        """One more entry, at the end. Raises ValueError if it is there or has keys without a column."""
+        if entry.id in self._positions or not set(entry.varied) <= set(self.varied):
+            raise ValueError(f"{entry.id} ({entry.name}) cannot be added")
+        self._positions[entry.id] = len(self._lines)
+        line = Line(entry, len(self._lines))
+        self._lines.append(line)
+        self.entries = (*self.entries, entry)
+        self._fill(line, (None,) * len(entry.folds))
 
     def update(
         self, records: Mapping[Run, Record], running: Collection[Run] = (), raced_out: Collection[str] = ()
@@ -117,10 +119,7 @@ class Leaderboard:
                 new is not old for new, old in zip(found, line.records, strict=True)
             )
             if changed:
-                line.records = found
-                line.summary = self._summarize(line) if len(line.finished) == len(line.entry.folds) else None
-                line.cells = self._cells(line)
-                line.run_cells = tuple(None if record is None else _run_cells(record) for record in found)
+                self._fill(line, found)
             line.status = _status(line, line.entry.id in under_way, line.entry.id in raced_out)
         self._rank()
 
@@ -201,6 +200,12 @@ class Leaderboard:
     def _objective_values(self, line: Line) -> list[float]:
         values = [record.metrics.get(self.objective) for record in line.finished]
         return [value for value in values if value is not None]
+
+    def _fill(self, line: Line, records: tuple[Record | None, ...]) -> None:
+        line.records = records
+        line.summary = self._summarize(line) if len(line.finished) == len(line.entry.folds) else None
+        line.cells = self._cells(line)
+        line.run_cells = tuple(None if record is None else _run_cells(record) for record in records)
 
     def _summarize(self, line: Line) -> Summary:
         runs = zip(line.entry.folds, line.finished, strict=True)

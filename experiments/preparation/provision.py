@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,23 +32,53 @@ def write_audit(sources: Iterable[Source], path: Path) -> None:
 
 
 def provide(survey: Survey, sweep: Sweep, results: Path, on_progress: StageProgress) -> dict[str, Provision]:
-    """Configuration id -> what its runs need; everything is made once, however many configurations share it.
+    """Configuration id -> what its runs need. Raises UserError with all weights that cannot be had."""
+    return Provisioner(sweep.name, results).all(survey.planned, on_progress)
 
-    Raises UserError with all weights that cannot be had.
-    """
-    weights = _weights(survey)
-    caches: dict[tuple[object, ...], Path] = {}
-    provisions = {}
-    for planned in survey.planned:
+
+class Provisioner:
+    """Makes what runs need; everything is made once, however many configurations share it."""
+
+    def __init__(self, sweep: str, results: Path) -> None:
+        self._results = results
+        self._splits = results / "runs" / sweep / "splits"
+        self._weights: dict[tuple[str, str], Path | None] = {}
+        self._caches: dict[tuple[object, ...], Path] = {}
+
+    def all(self, planned: Sequence[PlannedConfiguration], on_progress: StageProgress) -> dict[str, Provision]:
+        """Configuration id -> what its runs need. Raises UserError with all weights that cannot be had."""
+        problems: list[Problem] = []
+        for key in dict.fromkeys(_weights_key(one) for one in planned):
+            try:
+                self._weights_of(key)
+            except UserError as error:
+                problems += error.problems
+        if problems:
+            raise UserError(problems)
+        return {one.id: self.of(one, on_progress) for one in planned}
+
+    def of(
+        self, planned: PlannedConfiguration, on_progress: StageProgress = lambda stage, done, total: None
+    ) -> Provision:
+        """What one configuration's runs need. Raises UserError for weights that cannot be had."""
         dataset = planned.configuration.settings.dataset
+        weights = self._weights_of(_weights_key(planned))
         parts = tuple((part.name, dict(part.options)) for part in dataset.preprocessing)
         key = (planned.source.data, repr(parts), dataset.height_width)
-        if key not in caches:
-            caches[key] = _cache(planned, results / "cache", on_progress)
-        split_file = _split_file(planned, results / "runs" / sweep.name / "splits")
-        model = planned.configuration.settings.model
-        provisions[planned.id] = Provision(caches[key], split_file, weights[model.encoder, model.encoder_weights])
-    return provisions
+        if key not in self._caches:
+            self._caches[key] = _cache(planned, self._results / "cache", on_progress)
+        return Provision(self._caches[key], _split_file(planned, self._splits), weights)
+
+    def _weights_of(self, key: tuple[str, str]) -> Path | None:
+        if key not in self._weights:
+            self._weights[key] = resolve_weights(*key)
+        return self._weights[key]
+
+
+def _weights_key(planned: PlannedConfiguration) -> tuple[str, str]:
+    """The encoder, and what its weights are to be."""
+    model = planned.configuration.settings.model
+    return model.encoder.name, model.encoder_weights
 
 
 def _cache(planned: PlannedConfiguration, folder: Path, on_progress: StageProgress) -> Path:
@@ -85,20 +115,3 @@ def _split_file(planned: PlannedConfiguration, folder: Path) -> Path:
 
 def _of_stage(stage: str, on_progress: StageProgress) -> Callable[[int, int], None]:
     return lambda done, total: on_progress(stage, done, total)
-
-
-def _weights(survey: Survey) -> Mapping[tuple[str, str], Path | None]:
-    wanted = {}
-    problems: list[Problem] = []
-    for planned in survey.planned:
-        model = planned.configuration.settings.model
-        key = (model.encoder, model.encoder_weights)
-        if key not in wanted:
-            try:
-                wanted[key] = resolve_weights(*key)
-            except UserError as error:
-                problems += error.problems
-                wanted[key] = None
-    if problems:
-        raise UserError(problems)
-    return wanted

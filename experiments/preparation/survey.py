@@ -6,10 +6,11 @@ Opens every file of the data and writes nothing, so that a plan can be made of i
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from experiments.sweep import Configuration, DatasetSettings, FoldSettings, Sweep
 from experiments.training import TRAINING_VERSION
+from models.latent_augmentation import minority_classes
 from utils.datasets import DATASETS, Dataset
 from utils.errors import Problem, UserError
 from utils.identity import canonical_json, digest
@@ -47,15 +48,39 @@ class PlannedConfiguration:
 
 @dataclass(frozen=True)
 class Survey:
-    """Every configuration of a sweep, planned; the distinct sources that they use."""
+    """Every configuration of a sweep, planned; the distinct sources that they use.
+
+    previews: for a sweep with a space, configurations that need what its draws can need, as far as that is known.
+    """
 
     sources: tuple[Source, ...]
     planned: tuple[PlannedConfiguration, ...]
+    previews: tuple[PlannedConfiguration, ...] = ()
+    _opened: dict[str, Source] = field(default_factory=dict, repr=False)
+    _splits: dict[tuple[str, str], Split] = field(default_factory=dict, repr=False)
+
+    def plan(self, configuration: Configuration) -> PlannedConfiguration:
+        """One more configuration, such as a draw; data that nobody has used so far are opened.
+
+        Raises UserError for data that cannot be used, and for impossible folds.
+        """
+        key = _source_key(configuration.settings.dataset)
+        if key not in self._opened:
+            source = _source(configuration.settings.dataset, lambda stage, done, total: None)
+            if configuration.settings.dataset.on_error == "stop":
+                source.audit.raise_on_errors()
+            self._opened[key] = source
+        return _plan(configuration, self._opened, self._splits)
+
+
+def foreseen(sweep: Sweep) -> list[Configuration]:
+    """The configurations of the sweep, with a space also those that stand for its draws when data are prepared."""
+    return [*sweep.configurations, *_previews(sweep)]
 
 
 def open_sources(sweep: Sweep, on_progress: StageProgress) -> dict[str, Source]:
     """Opens and audits every dataset of `sweep`. Raises UserError naming all that are not there or have no case."""
-    datasets = {_source_key(each.settings.dataset): each.settings.dataset for each in sweep.configurations}
+    datasets = {_source_key(each.settings.dataset): each.settings.dataset for each in foreseen(sweep)}
     sources: dict[str, Source] = {}
     problems: list[Problem] = []
     for key, dataset in datasets.items():
@@ -73,7 +98,7 @@ def survey(sweep: Sweep, sources: Mapping[str, Source]) -> Survey:
 
     Raises UserError for audit errors where ``dataset.on_error`` is ``stop``, and for impossible folds.
     """
-    stopping = {_source_key(c.settings.dataset) for c in sweep.configurations if c.settings.dataset.on_error == "stop"}
+    stopping = {_source_key(c.settings.dataset) for c in foreseen(sweep) if c.settings.dataset.on_error == "stop"}
     problems: list[Problem] = []
     for key in sorted(stopping):
         try:
@@ -82,20 +107,32 @@ def survey(sweep: Sweep, sources: Mapping[str, Source]) -> Survey:
             problems += error.problems
     if problems:
         raise UserError(problems)
-    splits: dict[tuple[str, str], Split] = {}
-    planned = []
-    for configuration in sweep.configurations:
-        folds, source_key = configuration.settings.folds, _source_key(configuration.settings.dataset)
-        source = sources[source_key]
-        # How many folds are run changes neither the split nor the configuration's id.
-        split_key = (source_key, canonical_json(folds.model_dump(mode="json", exclude={"use"})))
-        if split_key not in splits:
-            splits[split_key] = _split(source, folds)
-        split = splits[split_key]
-        identifier = configuration.id(source.data, split.hash, TRAINING_VERSION)
-        planned.append(PlannedConfiguration(configuration, identifier, source, split, _folds_used(folds, split)))
+    opened, splits = dict(sources), dict[tuple[str, str], Split]()
+    planned = [_plan(configuration, opened, splits) for configuration in sweep.configurations]
     _check_distinct(planned)
-    return Survey(tuple(sources.values()), tuple(planned))
+    previews = [_plan(configuration, opened, splits) for configuration in _previews(sweep)]
+    return Survey(tuple(sources.values()), tuple(planned), tuple(previews), opened, splits)
+
+
+def _previews(sweep: Sweep) -> list[Configuration]:
+    space = sweep.space
+    return [each for index in range(len(space.templates)) for each in space.previews(index)] if space else []
+
+
+def _plan(
+    configuration: Configuration, sources: Mapping[str, Source], splits: dict[tuple[str, str], Split]
+) -> PlannedConfiguration:
+    """A configuration on its source; `splits` keeps what is drawn."""
+    folds, source_key = configuration.settings.folds, _source_key(configuration.settings.dataset)
+    source = sources[source_key]
+    _check_classes(configuration, source)
+    # How many folds are run changes neither the split nor the configuration's id.
+    split_key = (source_key, canonical_json(folds.model_dump(mode="json", exclude={"use"})))
+    if split_key not in splits:
+        splits[split_key] = _split(source, folds)
+    split = splits[split_key]
+    identifier = configuration.id(source.data, split.hash, TRAINING_VERSION)
+    return PlannedConfiguration(configuration, identifier, source, split, _folds_used(folds, split))
 
 
 def _check_distinct(planned: Sequence[PlannedConfiguration]) -> None:
@@ -141,6 +178,13 @@ def _groups(source: Source, folds: FoldSettings) -> Mapping[str, str]:
     if folds.group == "none":
         return {case.id: case.id for case in source.audit.usable}
     return group_names(source.audit.usable)
+
+
+def _check_classes(configuration: Configuration, source: Source) -> None:
+    """Raises UserError where a class is named that the data do not have."""
+    chosen = configuration.settings.model.latent_augmentation.options.get("classes")
+    if chosen is not None:
+        minority_classes([1] * len(source.dataset.classes), source.dataset.classes, chosen)
 
 
 def _folds_used(folds: FoldSettings, split: Split) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 
@@ -15,14 +15,18 @@ class Run(NamedTuple):
 
 
 class RunQueue:
-    """Hands out each run once: fold 0 of every configuration, then fold 1, and so on.
+    """Hands out each run once, in the order given, which is fold 0 of every configuration, then fold 1, and so on.
 
     So the whole table can be compared after a third of a 3-fold sweep. A run whose worker died goes
     back to the front, at most `retries` times.
+
+    more: asked for further runs whenever none waits and there is room for one; what it answers depends on what has
+    ended by then, so that it is not asked earlier. When it has no more it is not asked again.
     """
 
-    def __init__(self, runs: Iterable[Run], retries: int = 2) -> None:
+    def __init__(self, runs: Iterable[Run], retries: int = 2, more: Callable[[], Sequence[Run]] | None = None) -> None:
         self.retries = retries
+        self._more = more
         self._waiting = deque(runs)
         self._taken: set[Run] = set()
         self._crashes: dict[Run, int] = {}
@@ -34,11 +38,19 @@ class RunQueue:
 
     @property
     def exhausted(self) -> bool:
-        """True when nothing waits and nothing that was taken could still come back."""
-        return not self._waiting and not self._taken
+        """True when nothing waits or is to be asked for, and nothing that was taken could still come back."""
+        return not self._waiting and not self._taken and self._more is None
 
-    def take(self) -> Run | None:
-        """The next run, or None when none waits (one that is taken may yet come back)."""
+    def take(self, ahead: bool = False) -> Run | None:
+        """The next run, or None when none waits (one that is taken may yet come back).
+
+        ahead: whether there is no room for it yet, so that it is only taken if it waits already.
+        """
+        if not self._waiting and self._more is not None and not ahead:
+            asked = self._more()
+            self._waiting.extend(asked)
+            if not asked:
+                self._more = None
         if not self._waiting:
             return None
         run = self._waiting.popleft()

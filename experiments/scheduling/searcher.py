@@ -44,7 +44,8 @@ class LedgerSearcher(Searcher):
     from Ray's result, which can be missing (a worker that died after its commit) or late.
 
     at_once: how many runs fit. So many are suggested to begin with, since workers take seconds to start; from
-    then on one more than is running, since what is suggested early is decided early.
+    then on one more than is running, since what is suggested early is decided early. What the queue would
+    have to ask for is suggested when there is room for it, and not before.
     """
 
     def __init__(
@@ -67,10 +68,11 @@ class LedgerSearcher(Searcher):
 
     # Ray's annotation leaves out the FINISHED that its own documentation names.
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
-        """The next run without a record; None while enough wait or only running ones are left; FINISHED at the end."""
+        """The next run without a record; None while enough wait or what is left has to wait; FINISHED at the end."""
         if len(self._runs) - len(self._running) >= max(1, self._at_once - len(self._running)):
             return None
-        while (run := self._queue.take()) is not None:
+        ahead = len(self._runs) >= self._at_once
+        while (run := self._queue.take(ahead)) is not None:
             record = self._observer.find(run)
             if record is None:
                 self._runs[trial_id] = run

@@ -43,11 +43,20 @@ class StudyMirror:
     """Keeps the study `name` in `storage` equal to the ledger. May be used from several threads.
 
     storage: the path of an SQLite file, or a database URL. direction: of the objective.
+    distributions: varied key -> what its values come from, for a study whose rows are not all known at the
+    start; without them each key's is made from its values in all rows.
     Every method raises StudyError if the storage fails.
     """
 
-    def __init__(self, storage: str | Path, name: str, direction: Literal["max", "min"], objective: str = "") -> None:
-        self.name, self.objective = name, objective
+    def __init__(
+        self,
+        storage: str | Path,
+        name: str,
+        direction: Literal["max", "min"],
+        objective: str = "",
+        distributions: Mapping[str, BaseDistribution] | None = None,
+    ) -> None:
+        self.name, self.objective, self.distributions = name, objective, distributions
         self.direction = StudyDirection.MAXIMIZE if direction == "max" else StudyDirection.MINIMIZE
         self.path = Path(storage) if "://" not in str(storage) else None
         self._url = f"sqlite:///{self.path}" if self.path is not None else str(storage)
@@ -71,7 +80,7 @@ class StudyMirror:
         with self._guarded():
             if self._storage is None or self.lost:
                 self._open()
-            distributions = distributions_of(rows)
+            distributions = distributions_of(rows) if self.distributions is None else self.distributions
             existing = self._existing()
             if existing is None or not self._fits(existing, rows, distributions):
                 self._start_over(existing is not None)
@@ -88,6 +97,17 @@ class StudyMirror:
                 else:
                     self._create(row, distributions)
             self._drop_placeholders()
+
+    def add(self, row: StudyRow) -> None:
+        """One more configuration, of a study that was made with distributions; one that has a trial is left alone.
+
+        Raises StudyError before the first `sync`.
+        """
+        if self.distributions is None:
+            raise ValueError("what is not known at the start needs distributions that are")
+        with self._guarded():
+            if row.id not in self._trials and self.storage is not None:
+                self._create(row, self.distributions)
 
     def started(self, configuration: str) -> None:
         """A run of the configuration is under way."""

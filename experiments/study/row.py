@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from experiments.leaderboard.leaderboard import STATUSES, Leaderboard, Line, Status
-from utils.identity import canonical_json
+from experiments.study.distributions import distributions_over, parameters_of
 from utils.metrics import METRICS
 
 STATES: Mapping[Status, TrialState] = dict(
@@ -116,43 +116,13 @@ def row_of(leaderboard: Leaderboard, line: Line) -> StudyRow:
 
 
 def distributions_of(rows: Sequence[StudyRow]) -> dict[str, BaseDistribution]:
-    """Each varied key's distribution, which holds all its values in the sweep.
-
-    Numbers alone make an int or float range, logarithmic if they span a factor of ten or more;
-    anything else is categorical, in order of appearance.
-    """
-    values: dict[str, list[Any]] = {}
-    for row in rows:
-        for key, value in _parameters(row).items():
-            values.setdefault(key, []).append(value)
-    return {key: _distribution(list(dict.fromkeys(found))) for key, found in values.items()}
-
-
-def _distribution(values: Sequence[Any]) -> BaseDistribution:
-    kinds = {type(value) for value in values}
-    if kinds <= {int, float}:
-        low, high = min(values), max(values)
-        logarithmic = low > 0 and high >= 10 * low
-        return (
-            IntDistribution(low, high, log=logarithmic)
-            if kinds == {int}
-            else FloatDistribution(low, high, log=logarithmic)
-        )
-    return CategoricalDistribution(tuple(values))
-
-
-def _parameters(row: StudyRow) -> dict[str, Any]:
-    """A row's varied values as Optuna takes them: scalars as they are, the rest as JSON."""
-    return {
-        key: value if value is None or isinstance(value, bool | int | float | str) else canonical_json(value)
-        for key, value in row.varied.items()
-        if key != "name"
-    }
+    """Each varied key's distribution, which holds all its values in the sweep."""
+    return distributions_over(row.varied for row in rows)
 
 
 def frozen(row: StudyRow, distributions: Mapping[str, BaseDistribution]) -> FrozenTrial:
     """The trial that a row describes; its number and id are the storage's to give."""
-    parameters = _parameters(row)
+    parameters = parameters_of(row.varied)
     started = _time(row.started) or datetime.now()
     return FrozenTrial(
         number=-1,

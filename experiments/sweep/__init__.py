@@ -16,11 +16,14 @@ from experiments.sweep.schema.settings import (
     Settings,
     TrainingSettings,
 )
+from experiments.sweep.space import ContradictionError, Dimension, Space
 from experiments.sweep.sweep import Sweep, load_sweep
 
 __all__ = [
     "Configuration",
+    "ContradictionError",
     "DatasetSettings",
+    "Dimension",
     "EarlyStopping",
     "FoldSettings",
     "ModelSettings",
@@ -30,6 +33,7 @@ __all__ = [
     "Resources",
     "SearchSettings",
     "Settings",
+    "Space",
     "Sweep",
     "TrainingSettings",
     "load_sweep",

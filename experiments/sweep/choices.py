@@ -18,6 +18,7 @@ from experiments.sweep.file.problems import Report, validation_problems
 from experiments.sweep.file.reader import Node, Place
 from experiments.sweep.schema.keys import is_section, owner, spell, split, variable_keys, why_fixed
 from experiments.sweep.schema.settings import Settings
+from experiments.sweep.schema.space import WHEN
 from utils.errors import nearest
 from utils.identity import canonical_json
 
@@ -45,7 +46,8 @@ class Choices:
         self._base = base
         self._report = report
         cases = self._cases()
-        grid = self._grid({key for case in cases for key in case.values})
+        self.in_cases = frozenset(key for case in cases for key in case.values)
+        grid = self._grid(self.in_cases)
         self.axes = [axis for axis in (cases, *grid.values()) if axis]
         self.keys = tuple(dict.fromkeys(key for axis in self.axes for choice in axis for key in choice.values))
         self.named = bool(cases)
@@ -64,23 +66,23 @@ class Choices:
                 here = (*place, key)
                 if key == "case":
                     pattern[key] = value.plain()
-                elif self._is_variable(key, here):
-                    pattern[key] = self._normal(key, here, value)
+                elif self.is_variable(key, here):
+                    pattern[key] = self.normal(key, here, value)
             if not self._report.is_broken(place):
                 yield place, pattern
 
-    def _grid(self, taken: set[str]) -> dict[str, list[Choice]]:
+    def _grid(self, taken: frozenset[str]) -> dict[str, list[Choice]]:
         node = self._report.root.at(("search", "grid"))
         grid: dict[str, list[Choice]] = {}
         for key, values in (node.content if node and isinstance(node.content, Mapping) else {}).items():
             place: Place = ("search", "grid", key)
-            if not self._is_variable(key, place):
+            if not self.is_variable(key, place):
                 continue
             if not isinstance(values.content, list):
                 self._report.add(place, "must be a list of values, such as [1, 2]", value=values.plain())
             elif key in taken:
                 self._report.add(place, "varies in search.cases as well; which of them is meant?")
-            elif over := next((other for other in grid if _overlap(key, other)), ""):
+            elif over := next((other for other in grid if overlap(key, other)), ""):
                 self._report.add(place, f"overlaps {over}, which varies as well")
             elif not values.content or len(values.content) > MOST_CONFIGURATIONS:
                 self._report.add(place, f"must have 1 to {MOST_CONFIGURATIONS} values; got {len(values.content)}")
@@ -93,14 +95,14 @@ class Choices:
         seen: list[Any] = []
         for index, node in enumerate(nodes):
             here = (*place, index)
-            normal = self._normal(key, here, node)
+            normal = self.normal(key, here, node)
             if self._report.is_broken(here):
                 continue
             if normal in seen:
                 self._report.add(here, "stands in the grid twice", value=node.plain())
                 continue
             seen.append(normal)
-            label = _label(node.plain())
+            label = label_of(node.plain())
             if label in [choice.label for choice in choices]:
                 label = canonical_json(node.plain())  # text and null may look alike
             choices.append(Choice({key: (here, node)}, label))
@@ -117,9 +119,9 @@ class Choices:
             values = {}
             for key, value in item.content.items():
                 here = (*place, key)
-                if key == "name" or not self._is_variable(key, here):
+                if key == "name" or not self.is_variable(key, here):
                     continue
-                self._normal(key, here, value)
+                self.normal(key, here, value)
                 if not self._report.is_broken(here):
                     values[key] = (here, value)
             cases.append(Choice(values, name, name))
@@ -137,7 +139,7 @@ class Choices:
             self._report.add((*place, "name"), "another case has this name", value=name)
         return name if isinstance(name, str) and name else f"case {place[-1]}"
 
-    def _is_variable(self, key: str, place: Place) -> bool:
+    def is_variable(self, key: str, place: Place) -> bool:
         """Whether the key exists and may vary; notes a problem if not."""
         if place in self._report.broken:
             return False
@@ -159,14 +161,22 @@ class Choices:
 
     def _refuse_override(self, key: str, place: Place) -> None:
         node = self._report.root.at(split(key))
-        if place[1] != "exclude" and node is not None and node.source.startswith("--set"):
+        # What is drawn under conditions, or named in one, also has a value from the file.
+        varies = place[1] in ("grid", "cases") or (place[1] == "space" and len(place) == 3)
+        varies &= self._report.root.at((*place, WHEN)) is None
+        if varies and node is not None and node.source.startswith("--set"):
             message = f"has no effect, {spell(place)} varies it"
             if place[1] == "grid":
                 message += f"; write --set search.grid.{key}=[...]"
+            elif place[1] == "space":
+                message += f"; write --set search.space.{key}={{...}}"
             self._report.add(split(key), message, breaks=False)
 
-    def _normal(self, key: str, place: Place, node: Node) -> Any:
-        """The JSON-like value that a setting gets from a node, None if invalid; notes what is wrong with it."""
+    def normal(self, key: str, place: Place, node: Node) -> Any:
+        """The JSON-like value that a setting gets from a node, None if invalid; notes what is wrong with it.
+
+        place: where the node stands, which is what a problem names.
+        """
         if self._report.is_broken(place):
             return None
         tree = assign(self._base, split(key), node)
@@ -176,6 +186,14 @@ class Choices:
             validation_problems(self._report, error, Settings, instead=(split(key), place))
             return None
         return lookup(nested(settings), key)
+
+    def takes(self, key: str, node: Node) -> bool:
+        """Whether a setting takes the value of a node; notes nothing."""
+        try:
+            Settings.model_validate(sections(assign(self._base, split(key), node)))
+        except ValidationError:
+            return False
+        return True
 
 
 def sections(tree: Node) -> dict[str, Any]:
@@ -190,17 +208,18 @@ def lookup(values: Any, key: str) -> Any:
     return values
 
 
-def _overlap(one: str, other: str) -> bool:
+def overlap(one: str, other: str) -> bool:
+    """Whether one dotted key is inside of the other."""
     return one.startswith(f"{other}.") or other.startswith(f"{one}.")
 
 
-def _label(value: Any) -> str:
+def label_of(value: Any) -> str:
     """A value on one line: ``focal(gamma=2)``, ``median+clahe``, ``128x96`` or the value itself."""
     if isinstance(value, Mapping):
         return "+".join(_label_of_entry(name, inside) for name, inside in value.items())
     if isinstance(value, list):
         between = "x" if all(type(item) is int for item in value) else "+"
-        return between.join(map(_label, value)) if value else "none"
+        return between.join(map(label_of, value)) if value else "none"
     if value is None or isinstance(value, bool):
         return {None: "none", True: "true", False: "false"}[value]
     return str(value)
@@ -208,5 +227,5 @@ def _label(value: Any) -> str:
 
 def _label_of_entry(name: str, inside: Any) -> str:
     if isinstance(inside, Mapping) and inside:
-        return f"{name}({', '.join(f'{key}={_label(value)}' for key, value in inside.items())})"
-    return name if isinstance(inside, Mapping | None) else f"{name}={_label(inside)}"
+        return f"{name}({', '.join(f'{key}={label_of(value)}' for key, value in inside.items())})"
+    return name if isinstance(inside, Mapping | None) else f"{name}={label_of(inside)}"

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from experiments.sweep.schema.keys import fields_of
+from experiments.sweep.schema.keys import fields_of, registry_of
 from experiments.sweep.schema.settings import FoldSettings, Settings
 from utils.identity import digest
+from utils.registry import Registry
 
 # What the hashes of the data and of the split already say, and what does not change any result.
 _NOT_IDENTITY = {
@@ -40,9 +41,9 @@ class Configuration:
         read from a file, are the same folds. Name, question, order, search, racing and resources are no
         settings and have no part in it.
 
-        A setting at its default is left out of the hash, so that a key which a later version adds, with
-        a default that means "as before", leaves all results in place. A default may hence not be changed
-        without another version of the training code; a test holds the defaults.
+        A setting at its default, or an option of a part at its own, is left out of the hash, so that a key which a
+        later version adds, with a default that means "as before", leaves all results in place. A default may
+        hence not be changed without another version of the training code; a test holds the defaults.
         """
         parts = {"settings": identity(self.settings), "data": data_hash, "split": split_hash, "code": code}
         return digest(parts)
@@ -53,7 +54,28 @@ def identity(settings: Settings) -> dict[str, Any]:
     values = _differing(nested(settings), nested(Settings()))
     for section, names in _NOT_IDENTITY.items():
         values[section] = {key: value for key, value in values.get(section, {}).items() if key not in names}
+    for section, inside in values.items():
+        for key, value in inside.items():
+            registry = registry_of(f"{section}.{key}")
+            if registry is not None:
+                inside[key] = without_defaults(value, registry())
     return {section: inside for section, inside in values.items() if inside}
+
+
+def without_defaults(value: Any, registry: Registry) -> Any:
+    """A part, a list of parts or a combination, in JSON form, without the options that are at their default."""
+    if isinstance(value, list):
+        return [without_defaults(item, registry) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    kept = {name: _changed(registry, name, options) for name, options in value.items()}
+    [name, *more] = kept
+    return kept if more or kept[name] else name
+
+
+def _changed(registry: Registry, name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    defaults = registry.options(name).model_construct().model_dump(mode="json")
+    return {key: value for key, value in options.items() if key not in defaults or value != defaults[key]}
 
 
 def nested(settings: Settings) -> dict[str, Any]:

@@ -38,6 +38,7 @@ def contradictions(settings: Settings, given: Given) -> Iterator[Contradiction]:
     yield from _folds(settings, given)
     yield from _objective(settings)
     yield from _training(settings)
+    yield from _latent_augmentation(settings)
     yield from _options(settings)
 
 
@@ -67,8 +68,8 @@ def _objective(settings: Settings) -> Iterator[Contradiction]:
         better = "more" if metric.direction == "max" else "less"
         message = f"of {objective.metric} {better} is better: write {metric.direction}, or leave mode out"
         yield Contradiction(("objective.mode", "objective.metric"), message, value=objective.mode)
-    if metric.kind == "fold" and not settings.model.classification_head:
-        message = "measures the diagnosis, but model.classification_head is false"
+    if metric.kind == "fold" and settings.model.classification_head.name == "none":
+        message = "measures the diagnosis, but the network makes none (model.classification_head)"
         yield Contradiction(("objective.metric", "model.classification_head"), message, value=objective.metric)
 
 
@@ -77,6 +78,19 @@ def _training(settings: Settings) -> Iterator[Contradiction]:
     if training.warmup_epochs >= training.epochs:
         message = f"the learning rate would never reach its peak in {training.epochs} epochs (training.epochs)"
         yield Contradiction(("training.warmup_epochs", "training.epochs"), message, value=training.warmup_epochs)
+
+
+def _latent_augmentation(settings: Settings) -> Iterator[Contradiction]:
+    latent, head = settings.model.latent_augmentation, settings.model.classification_head
+    if latent.options.get("feeds") != "head":
+        return
+    keys = ("model.latent_augmentation", "model.classification_head")
+    if head.name == "none":
+        message = "feeds the classification head, and there is none; write feeds: decoder, or add a head"
+        yield Contradiction(keys, message, value=latent.name)
+    elif head.options.get("feature") == "before_bottleneck":
+        message = "changes the bottleneck's output, but the classification head reads before_bottleneck"
+        yield Contradiction(keys, message, value=latent.name)
 
 
 def _options(settings: Settings) -> Iterator[Contradiction]:

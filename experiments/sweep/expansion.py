@@ -11,14 +11,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from experiments.sweep.choices import MOST_CONFIGURATIONS, Choice, Choices, lookup, sections
+from experiments.sweep.choices import MOST_CONFIGURATIONS, Choice, Choices, sections
 from experiments.sweep.configuration import Configuration, nested
 from experiments.sweep.contradictions import contradictions
+from experiments.sweep.dimensions import Dimensions
 from experiments.sweep.file.layers import assign_all
 from experiments.sweep.file.problems import Report
 from experiments.sweep.file.reader import Node, Place
 from experiments.sweep.schema.keys import default_of, split
+from experiments.sweep.schema.search import SearchSettings
 from experiments.sweep.schema.settings import Settings
+from experiments.sweep.space import Space, Template, matches
 from utils.identity import canonical_json
 
 
@@ -35,6 +38,11 @@ class Candidate:
         """Where each varied key got its value."""
         return {key: place for choice in self.choices for key, (place, _) in choice.values.items()}
 
+    @property
+    def case(self) -> str | None:
+        """The name of its case, if it has one."""
+        return next((choice.case for choice in self.choices if choice.case), None)
+
 
 class Expansion:
     """The configurations of a sweep, from its tree with everything broken taken out."""
@@ -45,11 +53,15 @@ class Expansion:
         self._report = report
         self._merge_equal = merge_equal
         self._choices = Choices(base, report)
+        self._dimensions = Dimensions(self._choices, report)
+        self._patterns = list(self._choices.exclusions())
+        self._templates: tuple[Template, ...] = ()
 
     @property
     def varied(self) -> tuple[str, ...]:
-        """The keys that vary, `case` first where there are named cases."""
-        return ("case", *self._choices.keys) if self._choices.named else self._choices.keys
+        """The keys that vary, `case` first where there are named cases, those of the space last."""
+        keys = dict.fromkeys((*self._choices.keys, *self._dimensions.keys))
+        return ("case", *keys) if self._choices.named else tuple(keys)
 
     def configurations(self) -> tuple[Configuration, ...]:
         """All of them; what is wrong with them is in the report afterwards."""
@@ -63,7 +75,15 @@ class Expansion:
         )
         for candidate in candidates:
             self._contradictions(candidate)
-        return tuple(self._configuration(candidate) for candidate in self._distinct(candidates))
+        self._templates = tuple(
+            Template(self._configuration(candidate), candidate.tree) for candidate in self._distinct(candidates)
+        )
+        return tuple(template.configuration for template in self._templates)
+
+    def space(self, search: SearchSettings) -> Space | None:
+        """What is drawn for each of the configurations, once they are made; None if nothing is."""
+        drawn = [pattern for _, pattern in self._patterns if self._is_drawn(pattern)]
+        return self._dimensions.space(search, self._templates, drawn, lenient=self._merge_equal)
 
     def _candidate(self, choices: tuple[Choice, ...]) -> Candidate:
         values = [(split(key), node) for choice in choices for key, (_, node) in choice.values.items()]
@@ -72,17 +92,21 @@ class Expansion:
 
     def _excluded(self, candidates: list[Candidate]) -> Iterator[Candidate]:
         """The candidates that no entry of `exclude` drops."""
-        patterns = list(self._choices.exclusions())
+        # Where a drawn key takes part, it is the draw that is dropped.
+        patterns = [item for item in self._patterns if not self._is_drawn(item[1])]
         values = [nested(candidate.settings) for candidate in candidates]
         dropped: set[int] = set()
         for place, pattern in patterns:
-            matching = {i for i, c in enumerate(candidates) if _matches(pattern, c, values[i])}
+            matching = {i for i, c in enumerate(candidates) if matches(pattern, c.case, values[i])}
             if not matching and not self._is_doubtful(pattern):
                 self._report.add(place, "matches no configuration", value=pattern)
             dropped |= matching
         if candidates and len(dropped) == len(candidates):
             self._report.add(("search", "exclude"), "leaves no configuration")
         return (candidate for i, candidate in enumerate(candidates) if i not in dropped)
+
+    def _is_drawn(self, pattern: Mapping[str, Any]) -> bool:
+        return not set(pattern).isdisjoint(self._dimensions.keys)
 
     def _is_doubtful(self, pattern: Mapping[str, Any]) -> bool:
         """Whether an entry of `exclude` may match nothing only because of another problem."""
@@ -102,6 +126,8 @@ class Expansion:
 
         for found in contradictions(candidate.settings, given):
             involved = [places.get(key, split(key)) for key in found.keys]
+            if not set(found.keys).isdisjoint(self._dimensions.keys):
+                continue  # what the draw says decides
             if not any(self._report.is_broken(place) for place in involved):
                 self._report.add(
                     involved[0],
@@ -130,19 +156,11 @@ class Expansion:
         varied: dict[str, Any] = {}
         for key in self.varied:
             if key == "case":
-                varied[key] = next(choice.case for choice in candidate.choices if choice.case)
-            else:
+                varied[key] = candidate.case
+            elif key not in self._dimensions.keys:
                 node = candidate.tree.at(split(key))
                 varied[key] = node.plain() if node is not None else default_of(key)
         return Configuration(candidate.settings, varied, _name(candidate.choices))
-
-
-def _matches(pattern: Mapping[str, Any], candidate: Candidate, values: Mapping[str, Any]) -> bool:
-    for key, wanted in pattern.items():
-        case = next((choice.case for choice in candidate.choices if choice.case), None)
-        if wanted != (case if key == "case" else lookup(values, key)):
-            return False
-    return True
 
 
 def _name(choices: tuple[Choice, ...]) -> str:

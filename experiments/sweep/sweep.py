@@ -15,10 +15,13 @@ from experiments.sweep.file.demo import demo as demo_of
 from experiments.sweep.file.layers import apply_overrides, read_layers, remove
 from experiments.sweep.file.problems import Report, check_scalars, validation_problems
 from experiments.sweep.file.reader import Node, Place
+from experiments.sweep.file.references import References, Stages
+from experiments.sweep.file.winners import Winners
 from experiments.sweep.schema.keys import setting_at
 from experiments.sweep.schema.search import Racing, Resources, SearchSettings
 from experiments.sweep.schema.settings import Objective, Settings
 from experiments.sweep.schema.sweep_file import SweepFile
+from experiments.sweep.space import Space
 from utils.errors import UserError
 
 
@@ -27,9 +30,14 @@ class Sweep:
     """One question: what is fixed, what varies, and every configuration that follows.
 
     settings: those that the file fixes; a varied key has here what the file says beside the search, or its default.
-    configurations: in the order of the file; never empty; no two have equal settings.
-    varied: the dotted keys that vary, in the order of the file; ``case`` first where there are named cases.
+    configurations: in the order of the file; never empty; no two have equal settings. With a space these are the
+    templates: each is drawn for `space.samples` times, and is not itself trained.
+    varied: the dotted keys that vary, in the order of the file; ``case`` first where there are named cases, those of
+    the space last.
     source: the file that was read.
+    space: what is drawn for each of the configurations; None if nothing is.
+    references: a line for each reference to another sweep's winner: what it stands for, and why.
+    waiting: a line for each that waits for an earlier stage of a journey; such a sweep cannot run yet.
     """
 
     name: str
@@ -41,6 +49,9 @@ class Sweep:
     racing: Racing
     resources: Resources
     source: Path
+    space: Space | None = None
+    references: tuple[str, ...] = ()
+    waiting: tuple[str, ...] = ()
 
     @property
     def objective(self) -> Objective:
@@ -48,11 +59,18 @@ class Sweep:
         return self.settings.objective
 
 
-def load_sweep(path: Path | str, overrides: Sequence[str] = (), demo: bool = False) -> Sweep:
+def load_sweep(
+    path: Path | str,
+    overrides: Sequence[str] = (),
+    demo: bool = False,
+    results: Path = Path("results"),
+    stages: Stages | None = None,
+) -> Sweep:
     """The sweep of a file; base files < the file < demo < overrides.
 
     overrides: ``key=value`` with a dotted key and a YAML value (`--set`).
     demo: the same question on phantoms, small (`--demo`).
+    results: where the winners are found that the file refers to. stages: its place in a journey.
     Raises UserError with every problem found, each with its key, its line, and what was probably meant.
     """
     path = Path(path)
@@ -60,11 +78,14 @@ def load_sweep(path: Path | str, overrides: Sequence[str] = (), demo: bool = Fal
     if demo:
         root = demo_of(root)
     root = apply_overrides(root, overrides)
-    report = Report(root)
+    found = References(root, Winners(results, path.parent, demo), stages or Stages())
+    report = Report(found.root)
+    found.note(report)
     check_scalars(report, SweepFile)
-    file, base = _checked(root, report)
-    expansion = Expansion(base, report, merge_equal=demo)
+    file, base = _checked(found.root, report)
+    expansion = Expansion(base, report, merge_equal=demo or found.merge)
     configurations = expansion.configurations()
+    space = expansion.space(file.search)
     if report.problems:
         raise UserError(report.sorted())
     return Sweep(
@@ -77,6 +98,9 @@ def load_sweep(path: Path | str, overrides: Sequence[str] = (), demo: bool = Fal
         racing=file.racing,
         resources=file.resources,
         source=path,
+        space=space,
+        references=tuple(found.told),
+        waiting=tuple(found.waiting),
     )
 
 
@@ -92,12 +116,12 @@ def _checked(root: Node, report: Report) -> tuple[SweepFile, Node]:
             if len(report.broken) == noted:
                 raise  # with all that is broken taken out only defaults are left: the mistake is ours
         tree = _without(root, report.broken)
-        if tree.at(("name",)) is None:  # the only key without a default; a problem with it is noted by now
-            tree = Node({**tree.content, "name": Node("unnamed", tree.source)}, tree.source)
 
 
 def _without(root: Node, broken: set[Place]) -> Node:
     """The tree without every setting that holds a broken place; a setting is taken out as a whole."""
     for place in broken:
         root = remove(root, setting_at(place, SweepFile))
+    if ("name",) in broken:  # the only key without a default
+        root = Node({**root.content, "name": Node("unnamed", root.source)}, root.source)
     return root

@@ -31,7 +31,8 @@ class CaseDataset(Dataset[tuple[np.ndarray, np.ndarray, int, int]]):
     """The cases at `positions` of a cache, as (image, mask, label, position), augmented if asked.
 
     Augmentation is seeded by (run, epoch, case): a case looks the same in epoch 7 of a resumed run as
-    in epoch 7 of an undisturbed one, whichever process draws it.
+    in epoch 7 of an undisturbed one, whichever process draws it. An item is a place in `positions`; with
+    (place, repetition) a case that an epoch draws several times looks different every time.
     """
 
     def __init__(
@@ -46,19 +47,34 @@ class CaseDataset(Dataset[tuple[np.ndarray, np.ndarray, int, int]]):
     def __len__(self) -> int:
         return len(self.positions)
 
-    def __getitem__(self, item: int) -> tuple[np.ndarray, np.ndarray, int, int]:
-        position = self.positions[item]
+    def __getitem__(self, item: int | tuple[int, int]) -> tuple[np.ndarray, np.ndarray, int, int]:
+        place, repetition = item if isinstance(item, tuple) else (item, 0)
+        position = self.positions[place]
         image, mask = np.asarray(self.cache.images[position]), np.asarray(self.cache.masks[position])
         if self.augmentation is not None:
-            seed = derive_seed(self.seed, "augmentation", self.epoch, self.cache.ids[position])
+            again = (repetition,) if repetition else ()
+            seed = derive_seed(self.seed, "augmentation", self.epoch, self.cache.ids[position], *again)
             image, mask = self.augmentation(image, mask, seed)
         return image, mask, int(self.cache.labels[position]), position
 
 
 class Batches:
-    """Iterates over a dataset in batches; `epoch` seeds the order when shuffling."""
+    """Iterates over a dataset in batches; `epoch` seeds the order when shuffling.
 
-    def __init__(self, dataset: CaseDataset, batch_size: int, device: torch.device, shuffle: bool = False) -> None:
+    balanced: an epoch is as many draws as there are cases, with replacement, every class of the dataset being
+    equally likely and then every case of that class. Only for shuffling: ValueError without.
+    """
+
+    def __init__(
+        self,
+        dataset: CaseDataset,
+        batch_size: int,
+        device: torch.device,
+        shuffle: bool = False,
+        balanced: bool = False,
+    ) -> None:
+        if balanced and not shuffle:
+            raise ValueError("balanced draws are a kind of shuffling; they have no order of their own")
         self.dataset = dataset
         self.device = device
         self.shuffle = shuffle
@@ -68,7 +84,7 @@ class Batches:
         self._loader: DataLoader[Any] = DataLoader(
             dataset,
             batch_size=batch_size,
-            sampler=_EpochOrder(dataset) if shuffle else None,
+            sampler=_order(dataset, balanced) if shuffle else None,
             drop_last=drop_last,
             collate_fn=_collate,
             pin_memory=device.type == "cuda",
@@ -89,6 +105,44 @@ class Batches:
                 labels.to(self.device, non_blocking=True),
                 cases,
             )
+
+
+def balanced_draws(labels: Sequence[int], seed: int) -> list[tuple[int, int]]:
+    """As many draws as there are labels, with replacement: every class that occurs equally likely, then its cases.
+
+    Each is (place in `labels`, how often it was drawn before). Raises ValueError where there are no labels.
+    """
+    members = [np.flatnonzero(np.equal(labels, label)) for label in np.unique(labels)]
+    if not members:
+        raise ValueError("nothing to draw from")
+    random = np.random.default_rng(seed)
+    classes = random.integers(len(members), size=len(labels))
+    places = random.integers(np.array([len(cases) for cases in members])[classes])
+    before = [0] * len(labels)
+    draws = []
+    for chosen, place in zip(classes.tolist(), places.tolist(), strict=True):
+        case = int(members[chosen][place])
+        draws.append((case, before[case]))
+        before[case] += 1
+    return draws
+
+
+def _order(dataset: CaseDataset, balanced: bool) -> torch.utils.data.Sampler[Any]:
+    return _BalancedOrder(dataset) if balanced else _EpochOrder(dataset)
+
+
+class _BalancedOrder(torch.utils.data.Sampler[tuple[int, int]]):
+    """Draws per (run, epoch) that show every class equally often, by the labels of the dataset's own cases."""
+
+    def __init__(self, dataset: CaseDataset) -> None:
+        self.dataset = dataset
+        self.labels = [int(dataset.cache.labels[position]) for position in dataset.positions]
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        return iter(balanced_draws(self.labels, derive_seed(self.dataset.seed, "order", self.dataset.epoch)))
 
 
 class _EpochOrder(torch.utils.data.Sampler[int]):

@@ -14,8 +14,17 @@ FORMAT = 1
 
 
 def save(path: Path, state: dict[str, Any]) -> None:
-    """Writes a state of tensors, numbers, strings, lists and dicts atomically."""
-    write_atomically(path, lambda file: torch.save({"format": FORMAT, **state}, file))
+    """Writes a state of tensors, numbers, strings, lists and dicts atomically.
+
+    Raises what the file raised, a full disk or the signal that ends the process.
+    """
+    try:
+        write_atomically(path, lambda file: torch.save({"format": FORMAT, **state}, file))
+    except RuntimeError as error:
+        # torch closes its archive while that exception passes, finds it short and raises its own over it.
+        if error.__context__ is not None:
+            raise error.__context__ from None
+        raise
 
 
 def load(path: Path, device: torch.device) -> dict[str, Any] | None:

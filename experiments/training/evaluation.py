@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from experiments.training.batches import Batch, Batches
-from models.network import Network
+from models.network import Network, foreground_of
 from utils.images.cache import ImageCache
 from utils.metrics import case_scores, fold_scores, mean_over_cases, metric_names
 
@@ -65,7 +65,7 @@ def evaluate(network: Network, batches: Batches, cache: ImageCache, *, native: b
 
 def _score(network: Network, batch: Batch, cache: ImageCache, native: bool) -> Iterable[CaseResult]:
     output = network(batch.images)
-    maps = output.masks.float().sigmoid()[:, 0].cpu().numpy()
+    maps = foreground_of(output.masks.float()).sigmoid()[:, 0].cpu().numpy()
     labels = None if output.labels is None else output.labels.float().softmax(dim=1).cpu().numpy()
     for row, position in enumerate(batch.cases.tolist()):
         if not np.isfinite(maps[row]).all() or (labels is not None and not np.isfinite(labels[row]).all()):

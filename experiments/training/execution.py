@@ -104,7 +104,7 @@ class Execution:
 
     def _finish(self, run: TrainingRun) -> None:
         """Evaluates the best checkpoint on the test part and commits the record."""
-        adjustments = run.load_best()
+        run.load_best()
         evaluation = evaluate(run.network, run.test_batches, run.cache, native=True)
         write_text_atomically(self.spec.folder / "cases.csv", cases_csv(evaluation, run.cache, run.groups))
         peak = run.peak_memory.mebibytes()
@@ -121,7 +121,7 @@ class Execution:
             train_seconds=run.seconds,
             inference_ms=inference_milliseconds(run.network, run.test_batches, run.device),
             peak_memory_mb=peak,
-            adjustments=tuple(adjustments),
+            adjustments=tuple(run.adjustments),
             files={name: seal(self.spec.folder / name) for name in (*TABLES, CHECKPOINT)},
             finished=_now(),
         )

@@ -9,18 +9,25 @@ from experiments.sweep import ModelSettings
 from models.cost import Cost, cost
 from models.network import Network
 
+PARTS = ("encoder", "decoder", "bottleneck", "attention", "latent_augmentation", "classification_head")
+
 
 def build_network(model: ModelSettings, classes: int, weights: Path | None = None) -> Network:
     """The network of a configuration. Raises UserError where its parts do not fit together."""
+    parts = {name: getattr(model, name) for name in PARTS}
     return Network(
-        model.encoder,
-        decoder=(model.decoder.name, model.decoder.options),
+        **{name: (part.name, part.options) for name, part in parts.items()},
         classes=classes,
         encoder_weights=weights,
-        classification_head=model.classification_head,
-        bottleneck=(model.bottleneck.name, model.bottleneck.options),
+        mask_channels=mask_channels(model, classes),
+        deep_supervision=model.deep_supervision,
         batch_norm_momentum=model.batch_norm_momentum,
     )
+
+
+def mask_channels(model: ModelSettings, classes: int) -> int:
+    """Channels of the masks: one, or the background and the lesions of each diagnosis."""
+    return 1 if model.segmentation_head == "binary" else 1 + classes
 
 
 def network_cost(model: ModelSettings, classes: int, image_size: tuple[int, int]) -> Cost:

@@ -29,16 +29,17 @@ def step_seconds(settings: Settings, classes: int, device: str, threads: int) ->
     network = build_network(settings.model, classes).to(device, memory_format=layout)  # type: ignore[call-overload]
     optimizer = make_optimizer(network.parameters(), training)
     images = torch.rand(timed, 3, *settings.dataset.height_width, device=device).contiguous(memory_format=layout)
+    labels = torch.arange(timed, device=device) % classes
+    network.minority[:] = True
     network.train()
     seconds = 0.0
     for _ in range(2):
         started = time.perf_counter()
         optimizer.zero_grad(set_to_none=True)
         with torch.autocast(device, enabled=device == "cuda" and training.amp != "none"):
-            output = network(images)
-            loss = output.masks.float().square().mean()
-            if output.labels is not None:
-                loss = loss + output.labels.float().square().mean()
+            output = network(images, labels)
+            answers = [output.masks, *output.sides, *([] if output.labels is None else [output.labels])]
+            loss = torch.stack([answer.float().square().mean() for answer in answers]).sum()
         loss.backward()
         optimizer.step()
         if device == "cuda":

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,14 +18,15 @@ from experiments.sweep import Settings
 from experiments.training import checkpoint
 from experiments.training.batches import Batch, Batches, CaseDataset
 from experiments.training.evaluation import NotFiniteError, evaluate, number
+from experiments.training.loss import RunLoss
 from experiments.training.memory import PeakMemory
-from experiments.training.network import build_network
+from experiments.training.network import build_network, mask_channels
 from experiments.training.optimization import LearningRate, make_optimizer
 from experiments.training.spec import RunSpec
+from models.latent_augmentation import minority_classes
 from utils.identity import derive_seed
 from utils.images.augmentation import Augmentation
 from utils.images.cache import ImageCache
-from utils.losses import CLASSIFICATION_LOSSES, SEGMENTATION_LOSSES, class_weights_of
 from utils.splits.folds import Fold
 
 
@@ -71,6 +72,7 @@ class TrainingRun:
         torch.set_num_threads(spec.threads)
         cv2.setNumThreads(1)  # its own pool would compete with torch's for the same cores
         self.history: list[Epoch] = []
+        self.adjustments: list[str] = []
         self.best: tuple[float, int] | None = None
         self.peak_memory = PeakMemory(self.device)
         self.peak_memory.start()
@@ -87,26 +89,34 @@ class TrainingRun:
         self.learning_rate = LearningRate(self.optimizer, training, self.settings.objective.mode)
         self.amp = _amp_type(training.amp, self.device)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.amp is torch.float16)
-        self._make_losses()
+        counts = self._label_counts()
+        self.loss = RunLoss(training, mask_channels(model, len(self.cache.classes)), counts).to(self.device)
+        self._name_minority(counts)
         augmentation = Augmentation([(part.name, dict(part.options)) for part in training.augmentation])
         positions = {part: [self.cache.index(case) for case in getattr(self.fold, part)] for part in _PARTS}
         train = CaseDataset(self.cache, positions["train"], augmentation, self.spec.seed)
-        self.train_batches = Batches(train, training.batch_size, self.device, shuffle=True)
+        self.train_batches = Batches(
+            train, training.batch_size, self.device, shuffle=True, balanced=training.sampler == "balanced"
+        )
         self.validation_batches = self._plain_batches(positions["validation"])
         self.test_batches = self._plain_batches(positions["test"])
 
     def _plain_batches(self, positions: list[int]) -> Batches:
         return Batches(CaseDataset(self.cache, positions), self.settings.training.batch_size, self.device)
 
-    def _make_losses(self) -> None:
-        training = self.settings.training
-        segmentation, classification = training.segmentation_loss, training.classification_loss
-        self.segmentation_loss = SEGMENTATION_LOSSES[segmentation.name](**segmentation.options).to(self.device)
+    def _name_minority(self, counts: list[int]) -> None:
+        """Tells the network whose features are augmented, if any are."""
+        latent = self.settings.model.latent_augmentation
+        if latent.name != "none":
+            minority = minority_classes(counts, self.cache.classes, latent.options.get("classes"))
+            self.network.minority[:] = torch.tensor(minority)
+            if not any(minority):
+                self.adjustments.append("no class is a minority in training: no latent augmentation")
+
+    def _label_counts(self) -> list[int]:
+        """Cases of each class in the training part."""
         labels = self.cache.labels[[self.cache.index(case) for case in self.fold.train]]
-        counts = np.bincount(labels, minlength=len(self.cache.classes)).tolist()
-        weights = class_weights_of(counts, training.class_weights)
-        loss = CLASSIFICATION_LOSSES[classification.name](weights, **classification.options)
-        self.classification_loss = loss.to(self.device)
+        return np.bincount(labels, minlength=len(self.cache.classes)).tolist()
 
     @property
     def done(self) -> bool:
@@ -170,10 +180,7 @@ class TrainingRun:
             images = images.contiguous(memory_format=torch.channels_last)
         self.optimizer.zero_grad(set_to_none=True)
         with self._autocast():
-            output = self.network(images)
-            loss = self.segmentation_loss(output.masks, batch.masks)
-            if output.labels is not None:
-                loss = loss + training.classification_weight * self.classification_loss(output.labels, batch.labels)
+            loss = self.loss(self.network(images, batch.labels), batch.masks, batch.labels)
         self.scaler.scale(loss).backward()
         if training.gradient_clip is not None:
             self.scaler.unscale_(self.optimizer)
@@ -182,7 +189,7 @@ class TrainingRun:
         self.scaler.update()
         return loss.detach()
 
-    @contextmanager
+    @contextlib.contextmanager
     def _autocast(self) -> Iterator[None]:
         with torch.autocast(self.device.type, dtype=self.amp, enabled=self.amp is not None):
             yield
@@ -195,8 +202,11 @@ class TrainingRun:
         return objective < self.best[0] if self.settings.objective.mode == "min" else objective > self.best[0]
 
     def _save_best(self, epoch: int) -> None:
+        # A run that is killed before last.pt knows of the new one will ask for the old one.
+        with contextlib.suppress(FileNotFoundError):
+            (self.spec.folder / BEST).replace(self.spec.folder / PREVIOUS)
         state = {"network": self.network.state_dict(), "epoch": epoch}
-        checkpoint.save(self.spec.folder / "best.pt", {**state, **self._identity()})
+        checkpoint.save(self.spec.folder / BEST, {**state, **self._identity()})
 
     def _save_last(self) -> None:
         state = {
@@ -208,6 +218,7 @@ class TrainingRun:
             "history": [vars(epoch) for epoch in self.history],
         }
         checkpoint.save(self.spec.folder / "last.pt", {**state, **self._identity()})
+        (self.spec.folder / PREVIOUS).unlink(missing_ok=True)
 
     def _identity(self) -> dict[str, Any]:
         """What a checkpoint must agree on with a run that goes on from it."""
@@ -220,8 +231,8 @@ class TrainingRun:
         fault = ""
         if any(state.get(key) != value for key, value in self._identity().items()):
             fault = "last.pt is of another run"
-        elif state["best"] is not None and self._best_epoch_on_disk() != state["best"][1]:
-            # Killed between the two files, or best.pt is damaged: the checkpoint to report is missing.
+        elif state["best"] is not None and not self._has_best_of(state["best"][1]):
+            # It is damaged or gone: the checkpoint to report is missing.
             fault = f"best.pt is not that of epoch {state['best'][1]}"
         if fault:
             warnings.warn(f"{self.spec.folder}: {fault}; starting over", stacklevel=2)
@@ -233,26 +244,32 @@ class TrainingRun:
         self.best = tuple(state["best"]) if state["best"] else None
         self.history = [Epoch(**epoch) for epoch in state["history"]]
 
-    def _best_epoch_on_disk(self) -> int | None:
-        state = checkpoint.load(self.spec.folder / "best.pt", self.device)
-        return None if state is None else int(state["epoch"])
+    def _has_best_of(self, epoch: int) -> bool:
+        """Whether the best checkpoint is that of an epoch; one that was replaced just before a kill is put back."""
+        for name in (BEST, PREVIOUS):
+            state = checkpoint.load(self.spec.folder / name, self.device)
+            if state is not None and state["epoch"] == epoch:
+                (self.spec.folder / name).replace(self.spec.folder / BEST)
+                return True
+        return False
 
-    def load_best(self) -> list[str]:
-        """Puts the best checkpoint into the network. Returns what to say of it in `adjustments`."""
+    def load_best(self) -> None:
+        """Puts the best checkpoint into the network; notes in `adjustments` if there is none."""
         if self.best is None:
             # No validation case had a defined objective: nothing to choose by, and no reason to hide it.
             self._save_best(len(self.history))
-            return ["validation objective undefined: last epoch kept"]
-        state = checkpoint.load(self.spec.folder / "best.pt", self.device)
+            self.adjustments.append("validation objective undefined: last epoch kept")
+            return
+        state = checkpoint.load(self.spec.folder / BEST, self.device)
         if state is None:
             raise FileNotFoundError(
                 f"the checkpoint of epoch {self.best[1]} is missing: {self.spec.folder / 'best.pt'}"
             )
         self.network.load_state_dict(state["network"])
-        return []
 
 
 _PARTS = ("train", "validation", "test")
+BEST, PREVIOUS = "best.pt", "previous.pt"
 
 
 def device_of(name: str) -> torch.device:

@@ -146,6 +146,38 @@ def test_a_new_configuration_is_one_more_category(mirror: StudyMirror) -> None:
     assert optuna.get_all_study_names(f"sqlite:///{mirror.path}") == ["encoders"]
 
 
+def test_what_is_drawn_is_added_with_the_distributions_of_its_space(tmp_path: Path) -> None:
+    lr, optimizer = FloatDistribution(1e-5, 1e-1, log=True), CategoricalDistribution(("adamw", "sgd"))
+    space = {"training.lr": lr, "training.optimizer": optimizer, "training.momentum": FloatDistribution(0, 0.9)}
+    mirror = StudyMirror(tmp_path / "optuna.db", "search", "max", "dice", space)
+    mirror.sync([])
+    first = pending(A, **{"training.lr": 1e-3, "training.optimizer": "adamw"})
+    mirror.add(first)
+    mirror.add(first)
+    mirror.started(A)
+    number = trials(mirror)[A]._trial_id
+    mirror.add(pending(B, **{"training.lr": 1e-2, "training.optimizer": "sgd", "training.momentum": 0.5}))
+    found = trials(mirror)
+    assert states(mirror) == {A: "RUNNING", B: "WAITING"} and found[A]._trial_id == number
+    assert found[A].distributions == {"training.lr": lr, "training.optimizer": optimizer}
+    assert found[B].distributions == space and found[B].params["training.momentum"] == 0.5
+    # Ended, and met again with another draw: nothing is made anew.
+    mirror.update([replace(first, status="complete", folds={0: 0.5}, value=0.5)])
+    mirror.close()
+    heir = StudyMirror(tmp_path / "optuna.db", "search", "max", "dice", space)
+    rows = [replace(first, status="complete", folds={0: 0.5}, value=0.5)]
+    rows.append(pending(B, **{"training.lr": 1e-2, "training.optimizer": "sgd", "training.momentum": 0.5}))
+    heir.sync([*rows, pending(C, **{"training.lr": 1e-4, "training.optimizer": "sgd", "training.momentum": 0.1})])
+    assert states(heir) == {A: "COMPLETE", B: "WAITING", C: "WAITING"} and trials(heir)[A]._trial_id == number
+    heir.close()
+
+
+def test_a_study_whose_rows_are_all_known_takes_no_more(mirror: StudyMirror) -> None:
+    mirror.sync([pending(A)])
+    with pytest.raises(ValueError, match="distributions"):
+        mirror.add(pending(B))
+
+
 def test_a_configuration_that_left_the_sweep_leaves_the_study(mirror: StudyMirror) -> None:
     mirror.sync([complete(A, 0.8, 0.9, 0.7), pending(B)])
     mirror.sync([complete(A, 0.8, 0.9, 0.7)])

@@ -17,6 +17,8 @@ BATCH_SIZE = 8
 # Some thirty steps in all: running statistics that follow slowly would still be those of the first images.
 BATCH_NORM_MOMENTUM = 0.1
 PHANTOMS = {"cases": 96, "seed": 7}
+# Enough draws for a sampler to have learnt something by the last ones.
+SAMPLES = 6
 
 _SETTINGS: Mapping[str, Any] = {
     "dataset": {"name": "phantom", "root": None, "image_size": IMAGE_SIZE, "options": PHANTOMS},
@@ -52,13 +54,18 @@ def demo(root: Node) -> Node:
 
 
 def _search(search: Node) -> Node:
-    """The search section without the keys that the demo decides."""
+    """The search section without the keys that the demo decides, and with no more than its samples."""
     if not isinstance(search.content, Mapping):
         return search
     content = dict(search.content)
     grid = content.get("grid")
     if grid is not None:
         content["grid"] = _without_decided(grid)
+    if (space := content.get("space")) is not None:
+        content["space"] = _without_decided(space)
+    samples = content.get("samples")
+    if samples is not None and type(samples.content) is int and samples.content > SAMPLES:
+        content["samples"] = Node(SAMPLES, SOURCE)
     for name in ("cases", "exclude"):
         entries = content.get(name)
         if entries is None or not isinstance(entries.content, list):

@@ -4,7 +4,8 @@ Mappings are merged key by key and lists are replaced, with four exceptions that
 
 - `search` is one thing: a file that has it does not continue its base's search. A `--set` inside it
   replaces exactly the value that it names.
-- a part (``{focal: {gamma: 2}}``) merges its options only with a part of the same name.
+- a part (``{focal: {gamma: 2}}``) merges its options only with a part of the same name, and a combination of parts
+  (``{dice: 1, bce: 1}``) only with one of the same names; a dotted key inside one part of it leaves the others.
 - `dataset.root` and `dataset.options` belong to `dataset.name`: another name starts without them.
 - `folds.from` replaces all that it makes superfluous: k, test and validation.
 
@@ -17,6 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from experiments.sweep.file.reader import Node, Place, read_file, read_text
+from experiments.sweep.schema.combination import WEIGHT
 from experiments.sweep.schema.keys import is_part, split
 from utils.errors import Problem, UserError
 
@@ -63,8 +65,8 @@ def assign(root: Node, place: Place, value: Node) -> Node:
     """The tree with a value put at a place: merged as a layer, but replaced inside `search`."""
     if place[0] == "search":
         return _replace(root, place, value)
-    for step in reversed(place):
-        value = Node({step: value}, value.source)
+    for depth in reversed(range(len(place))):
+        value = Node({**_beside(root, place[:depth], place[depth]), place[depth]: value}, value.source)
     return merge(root, value)
 
 
@@ -95,9 +97,28 @@ def merge(under: Node, over: Node, place: Place = ()) -> Node:
         lower = {name: node for name, node in lower.items() if name not in ("k", "test", "validation")}
     merged = dict(lower)
     for name, node in over.content.items():
-        merged[name] = merge(lower[name], node, (*place, name)) if name in lower else node
+        if name in lower and is_part(key):
+            merged[name] = merge(*_alike(lower[name], node), (*place, name))
+        else:
+            merged[name] = merge(lower[name], node, (*place, name)) if name in lower else node
     # What the upper layer adds to a mapping does not move the mapping.
     return Node(merged, under.source if key else over.source)
+
+
+def _beside(root: Node, place: Place, step: str | int) -> Mapping[str, Node]:
+    """The parts of the combination at a place that has `step` among them; none for anything else."""
+    node = root.at(place) if is_part(".".join(map(str, place))) else None
+    return node.content if node is not None and isinstance(node.content, Mapping) and step in node.content else {}
+
+
+def _alike(under: Node, over: Node) -> tuple[Node, Node]:
+    """Both, a weight (``{dice: 2}``) as the mapping that it is short for if the other one is a mapping."""
+
+    def as_mapping(node: Node, other: Node) -> Node:
+        short = type(node.content) in (int, float) and isinstance(other.content, Mapping)
+        return Node({WEIGHT: node}, node.source) if short else node
+
+    return as_mapping(under, over), as_mapping(over, under)
 
 
 def _differ(name: str, under: Node, over: Node) -> bool:

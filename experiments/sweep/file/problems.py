@@ -32,6 +32,9 @@ _SENTENCES = {
     "greater_than": "must be greater than {gt:g}",
     "less_than_equal": "must be at most {le:g}",
     "less_than": "must be less than {lt:g}",
+    "too_short": "must have {min_length} or more entries",
+    "too_long": "must have {max_length} or fewer entries",
+    "string_too_short": "must have {min_length} or more characters",
     "string_too_long": "must have at most {max_length} characters",
     "string_pattern_mismatch": "may hold letters, digits, and _ - . between them",
 }
@@ -80,7 +83,7 @@ class Report:
 
 
 def check_scalars(report: Report, model: type[BaseModel]) -> None:
-    """Notes what is wrong in any setting of `model`: numbers that are none, and references to other sweeps."""
+    """Notes numbers that are none in any setting of `model`."""
     open_nodes: list[tuple[Place, Node]] = [((), report.root)]
     while open_nodes:
         place, node = open_nodes.pop()
@@ -92,9 +95,6 @@ def check_scalars(report: Report, model: type[BaseModel]) -> None:
             continue  # an unknown key, to be reported as such
         elif not is_finite(node.content):
             report.add(place, f"must be a finite number; got {node.content}")
-        elif isinstance(node.content, str) and "${" in node.content:
-            message = "references to other sweeps (${winner:...}) are not available in this version"
-            report.add(place, message, value=node.content)
 
 
 def validation_problems(

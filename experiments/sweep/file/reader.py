@@ -110,7 +110,10 @@ def read_text(text: str, name: str, numbered: bool = True) -> Node:
         return Node(None, reading.source(None)) if root is None else reading.value(root, 0)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise UserError(Problem(name, f"is not valid YAML: {_sentence(error)}", reading.source(mark))) from None
+        message = f"is not valid YAML: {_sentence(error)}"
+        if mark is not None and "${" in "".join(text.splitlines()[mark.line : mark.line + 1]):
+            message += "; within braces or brackets ${...} must be in quotes"
+        raise UserError(Problem(name, message, reading.source(mark))) from None
     except yaml.YAMLError as error:  # the stream itself: control characters
         line = text[: getattr(error, "position", 0)].count("\n")
         place = reading.source(yaml.Mark(name, 0, line, 0, None, 0))

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, get_args
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from experiments.sweep.schema.part import Part
+from experiments.sweep.schema.encoder_part import KnownEncoder
+from experiments.sweep.schema.part import Part, Registered
 from experiments.sweep.schema.settings import Section, Settings
+from utils.registry import Registry
 
 OPTIONS = "dataset.options"
 """The only setting whose own keys are not in the schema: they are the dataset's."""
@@ -94,6 +96,17 @@ def is_part(key: str) -> bool:
     """Whether a dotted key holds one registered part."""
     field = setting_keys().get(key)
     return field is not None and field.annotation is Part
+
+
+def registry_of(key: str) -> Callable[[], Registry] | None:
+    """What gets the registry of the part, or the list of parts, that a dotted key holds; None if it holds neither."""
+    field = setting_keys().get(key)
+    if field is None:
+        return None
+    # Of a list of parts the annotation stands at the item.
+    inside = [item for kind in get_args(field.annotation) for item in getattr(kind, "__metadata__", ())]
+    found = (item.registry for item in (*field.metadata, *inside) if isinstance(item, Registered | KnownEncoder))
+    return next(found, None)
 
 
 def is_section(key: str) -> bool:

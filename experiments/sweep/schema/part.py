@@ -7,7 +7,7 @@ augmentation does not pay for albumentations. Errors carry the nearest valid nam
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,7 @@ from pydantic.annotated_handlers import GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
 
-from utils.errors import UserError, nearest
+from utils.errors import nearest
 from utils.registry import Registry
 
 
@@ -88,7 +88,7 @@ class Registered:
         registry = self.registry()
         if described.get("type") == "string":
             return {**described, "enum": list(registry)}
-        options = {name: _options_schema(registry, name) for name in registry}
+        options = {name: options_schema(registry, name) for name in registry}
         forms = [
             {"type": "string", "enum": list(registry)},
             {"type": "object", "properties": options, "additionalProperties": False, "maxProperties": 1},
@@ -96,46 +96,19 @@ class Registered:
         return {"anyOf": forms}
 
     def _check(self, value: Part | str) -> Part | str:
+        if isinstance(value, Part):
+            return self._check_part(value)
+        self._check_name(value)
+        return value
+
+    def _check_part(self, part: Part) -> Part:
+        self._check_name(part.name)
+        return Part(part.name, checked_options(self.registry(), part.name, part.options, (part.name,)))
+
+    def _check_name(self, name: str) -> None:
         registry = self.registry()
-        name = value.name if isinstance(value, Part) else value
         if name not in registry:
             raise unknown_name(registry.kind, name, tuple(registry))
-        if isinstance(value, str):
-            return value
-        return Part(name, checked_options(registry, name, value.options, (name,)))
-
-
-@dataclass(frozen=True)
-class CheckedName:
-    """Annotation of a `str` field whose names are no registry: a function knows the valid ones.
-
-    module: where the functions are. check: raises UserError for a bad name. names: lists the finite
-    ones. pattern: a regular expression of further names, for editors.
-    """
-
-    module: str
-    check: str
-    names: str
-    pattern: str
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_after_validator_function(self._check, handler(source))
-
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        names = list(self._function(self.names)())
-        return {"anyOf": [{"type": "string", "enum": names}, {"type": "string", "pattern": self.pattern}]}
-
-    def _function(self, name: str) -> Callable[..., Any]:
-        return getattr(importlib.import_module(self.module), name)
-
-    def _check(self, value: str) -> str:
-        try:
-            self._function(self.check)(value)
-        except UserError as error:
-            problem = error.problems[0]
-            context = {"text": problem.message, "choices": problem.choices, "nearest": problem.nearest}
-            raise PydanticCustomError("unknown_name", "{text}", context) from None
-        return value
 
 
 def checked_options(
@@ -163,7 +136,8 @@ def _detail(item: Any, options: tuple[str, ...], place: tuple[str, ...]) -> Init
     return InitErrorDetails(type=kind, loc=(*place, *item["loc"]), input=item["input"])
 
 
-def _options_schema(registry: Registry, name: str) -> JsonSchemaValue:
+def options_schema(registry: Registry, name: str) -> JsonSchemaValue:
+    """The JSON schema of a part's options, for editors."""
     schema = registry.options(name).model_json_schema()
     description = (registry[name].__doc__ or "").strip().partition("\n")[0]
     slim: dict[str, Any] = {key: schema[key] for key in ("properties", "required") if key in schema}

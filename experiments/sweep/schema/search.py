@@ -37,20 +37,21 @@ AutoOrCount = Annotated[int | Literal["auto"], PlainValidator(_auto_or_count), _
 
 
 class SearchSettings(Section):
-    """What varies: the product of `grid` and `cases`, without what `exclude` drops."""
+    """What varies: the product of `grid` and `cases`, without what `exclude` drops; draws from `space` for each."""
 
     grid: dict[str, Any] = Field(default_factory=dict)
     """Dotted key -> the list of values that it takes; every combination is a configuration."""
     cases: list[dict[str, Any]] = Field(default_factory=list)
     """Named partial configurations, {name: ..., <dotted key>: value}: the rows of an ablation table."""
-    space: Annotated[dict[str, Any], AfterValidator(_not_yet)] = Field(default_factory=dict)
-    """Dotted key -> a distribution to sample from. Not available in this version."""
+    space: dict[str, Any] = Field(default_factory=dict)
+    """Dotted key -> what it is drawn from: {uniform: [low, high]}, {log_uniform: [low, high]}, {int: [low, high]} or
+    {choice: [values]}, each with an optional `when`: {<dotted key>: value or values}."""
     exclude: list[dict[str, Any]] = Field(default_factory=list)
     """Combinations to leave out: a configuration that has all values of one entry is dropped."""
     sampler: Literal["tpe", "random"] = "tpe"
-    """What draws from `space`."""
+    """What draws from `space`: tpe learns from what was drawn before, random does not."""
     samples: Annotated[int, Field(ge=1, le=100_000)] | None = None
-    """How many configurations are drawn from `space`."""
+    """How many configurations are drawn from `space`, for each combination of `grid` and `cases`."""
 
 
 class Racing(Section):

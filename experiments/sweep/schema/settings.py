@@ -21,7 +21,9 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from experiments.sweep.schema.part import CheckedName, Part, Registered
+from experiments.sweep.schema.combination import Combinable
+from experiments.sweep.schema.encoder_part import KnownEncoder
+from experiments.sweep.schema.part import Part, Registered
 from utils.errors import nearest
 
 
@@ -46,6 +48,12 @@ _WORDS = {"yes": True, "on": True, "no": False, "off": False}
 def _switch(value: Any) -> Any:
     # YAML 1.1 reads these words as booleans and YAML 1.2 as text; where a switch is asked for, both mean the same.
     return _WORDS.get(value.lower(), value) if isinstance(value, str) else value
+
+
+def _head(value: Any) -> Any:
+    # Whether there is one at all is the question that most sweep files answer.
+    value = _switch(value)
+    return {True: "pooled", False: "none"}[value] if isinstance(value, bool) else value
 
 
 def _path(value: Any) -> Any:
@@ -91,9 +99,12 @@ PreprocessingPart = Annotated[Part, Registered("utils.images.preprocessing", "PR
 AugmentationPart = Annotated[Part, Registered("utils.images.augmentation", "AUGMENTATION")]
 Decoder = Annotated[Part, Registered("models.decoders", "DECODERS")]
 Bottleneck = Annotated[Part, Registered("models.bottlenecks", "BOTTLENECKS")]
-SegmentationLoss = Annotated[Part, Registered("utils.losses", "SEGMENTATION_LOSSES")]
+SegmentationLoss = Annotated[Part, Combinable("utils.losses", "SEGMENTATION_LOSSES")]
 ClassificationLoss = Annotated[Part, Registered("utils.losses", "CLASSIFICATION_LOSSES")]
-EncoderName = Annotated[str, CheckedName("models.encoders", "check_encoder", "encoder_names", "^tu-")]
+Encoder = Annotated[Part, KnownEncoder()]
+Attention = Annotated[Part, Registered("models.attention", "ATTENTION")]
+LatentAugmentation = Annotated[Part, Registered("models.latent_augmentation", "LATENT_AUGMENTATIONS")]
+ClassificationHead = Annotated[Part, BeforeValidator(_head), Registered("models.heads", "CLASSIFICATION_HEADS")]
 
 
 class DatasetSettings(Section):
@@ -140,7 +151,7 @@ class FoldSettings(Section):
 class ModelSettings(Section):
     """The network."""
 
-    encoder: EncoderName = "resnet34"
+    encoder: Encoder = Part("resnet34")
     """An encoder of segmentation_models_pytorch, one of ours, or tu-<any timm model>."""
     encoder_weights: Annotated[str, BeforeValidator(_weights)] = "imagenet"
     """imagenet, none, or the path of a state dict."""
@@ -148,8 +159,16 @@ class ModelSettings(Section):
     """What turns the encoder's features into a mask."""
     bottleneck: Bottleneck = Part(name="identity")
     """What is done to the deepest feature."""
-    classification_head: Switch = True
-    """Whether the network also diagnoses."""
+    attention: Attention = Part("none")
+    """What is done to the features that skip from encoder to decoder."""
+    latent_augmentation: LatentAugmentation = Part("none")
+    """What is done in training to the bottleneck's output of the minority classes' samples."""
+    segmentation_head: Literal["binary", "multiclass"] = "binary"
+    """Lesion against background, or one channel for the background and one for the lesions of each diagnosis."""
+    deep_supervision: Switch = False
+    """Whether the coarser outputs of a decoder that has several are trained too, each with half the weight."""
+    classification_head: ClassificationHead = Part("pooled")
+    """What diagnoses; true is pooled, false is none."""
     batch_norm_momentum: Annotated[float, Field(gt=0, le=1)] | None = None
     """How fast running statistics follow; null keeps each part's own. EfficientNet's 0.01 needs some 300 steps to
     forget its first statistics: too slow for a few hundred cases without pretrained weights."""
@@ -191,6 +210,8 @@ class TrainingSettings(Section):
     """Weight of the diagnosis' loss beside that of the mask, which has 1."""
     class_weights: Literal["none", "balanced"] = "none"
     """Weights of the classes in the diagnosis' loss, from the training part alone."""
+    sampler: Literal["shuffled", "balanced"] = "shuffled"
+    """What an epoch consists of: every case once, or as many draws with every class equally likely."""
     augmentation: Annotated[tuple[AugmentationPart, ...], Field(strict=False)] = ()
     """Random changes of the training images, in this order."""
     early_stopping: EarlyStopping = EarlyStopping()

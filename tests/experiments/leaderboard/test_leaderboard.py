@@ -282,6 +282,30 @@ def test_a_configuration_that_left_the_sweep_leaves_the_table(tmp_path: Path, fi
     assert (Ledger(results, "demo").folder(B, 0) / "record.json").exists()
 
 
+def test_rows_that_are_added_make_the_table_that_they_would_have_made_from_the_start(
+    tmp_path: Path, finish: Finish
+) -> None:
+    folder = Ledger(tmp_path / "results", "demo").folder
+    drawn = [Entry("aaa", "#1", {"lr": 0.1}), Entry("bbb", "#2", {"lr": 0.2, "momentum": 0.5})]
+    columns = ("case", "lr", "momentum")
+    table = Leaderboard("demo", [], "dice", "max", folder, resamples=300, varied=columns)
+    assert table.as_csv().startswith("rank,configuration,status,case,lr,momentum,folds,")
+    table.add(drawn[0])
+    records = {("aaa", fold): finish("aaa", fold) for fold in range(3)}
+    table.update(records)
+    table.add(drawn[1])
+    assert [line.status for line in table.ranked()] == ["complete", "pending"]
+    table.write(tmp_path / "added")
+    again = Leaderboard("demo", drawn, "dice", "max", folder, resamples=300, varied=columns)
+    again.update(records)
+    again.write(tmp_path / "again")
+    for name in ("demo", "demo_folds", "demo_epochs", "demo_cases"):
+        assert (tmp_path / "added" / f"{name}.csv").read_bytes() == (tmp_path / "again" / f"{name}.csv").read_bytes()
+    for bad in (drawn[0], Entry("ccc", "#3", {"other": 1})):
+        with pytest.raises(ValueError, match="cannot be added"):
+            table.add(bad)
+
+
 def test_standings_show_ranked_rows_first_and_provisional_ones_after(tmp_path: Path, finish: Finish) -> None:
     for fold in range(3):
         finish(A, fold, skill=0.5)

@@ -186,3 +186,10 @@ def test_two_roots_of_the_same_data_are_told(load: Load, tmp_path: Path) -> None
     text = f"dataset: {{name: busi, image_size: 32}}\nsearch: {{grid: {{dataset.root: [{roots[0]}, {roots[1]}]}}}}\n"
     with pytest.raises(UserError, match="would compute the same"):
         surveyed(load(text))
+
+
+def test_a_class_that_the_data_do_not_have_is_told_before_anything_runs(load: Load) -> None:
+    text = DATA + "search: {cases: [{name: one, model.latent_augmentation: {noise: {classes: [malignent]}}}]}\n"
+    with pytest.raises(UserError, match="did you mean 'malignant'") as caught:
+        surveyed(load(text))
+    assert caught.value.problems[0].where == "model.latent_augmentation"

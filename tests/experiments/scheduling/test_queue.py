@@ -42,6 +42,32 @@ def test_news_of_a_run_that_is_not_out_changes_nothing():
     assert len(queue) == 1
 
 
+def test_more_is_asked_for_when_nothing_waits_and_there_is_room_and_no_longer_once_there_is_none():
+    answers = [[Run("b", 0), Run("b", 1)], [Run("c", 0)], []]
+    asked = []
+
+    def more():
+        asked.append(len(asked))
+        return answers[asked[-1]]
+
+    queue = RunQueue([Run("a", 0)], more=more)
+    assert queue.take(ahead=True) == Run("a", 0)
+    assert queue.take(ahead=True) is None and asked == []
+    assert not queue.exhausted
+    assert queue.take() == Run("b", 0) and asked == [0]
+    assert queue.take(ahead=True) == Run("b", 1)  # it waits already
+    for run in (Run("a", 0), Run("b", 0), Run("b", 1)):
+        queue.ended(run)
+    assert not queue.exhausted
+    assert queue.take() == Run("c", 0)
+    assert queue.take() is None and asked == [0, 1, 2]
+    assert not queue.exhausted  # its run may yet come back
+    assert queue.crashed(Run("c", 0)) and queue.take() == Run("c", 0)
+    queue.ended(Run("c", 0))
+    assert queue.take() is None and asked == [0, 1, 2]
+    assert queue.exhausted
+
+
 @given(
     folds=st.lists(st.integers(1, 4), min_size=1, max_size=6),
     slots=st.integers(1, 5),

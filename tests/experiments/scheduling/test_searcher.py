@@ -48,7 +48,7 @@ def searcher_of(folder: Path, runs: list[Run], at_once: int) -> tuple[LedgerSear
     return LedgerSearcher(RunQueue(runs, retries=1), watcher, lambda run: {"fold": run.fold}, "m:C", at_once), watcher
 
 
-def suggested(searcher: LedgerSearcher, trial: str) -> int | None:
+def suggested(searcher: LedgerSearcher, trial: str) -> int | str | None:
     config = searcher.suggest(trial)
     return json.loads(config["spec"])["fold"] if isinstance(config, dict) else None
 
@@ -99,3 +99,43 @@ def test_what_got_its_record_meanwhile_is_passed_over(tmp_path: Path) -> None:
     commit(record(runs[0]), watcher.ledger.folder(*runs[0]))
     assert suggested(searcher, "t0") == 1
     assert watcher.calls == [("ended", runs[0])]
+
+
+def test_what_is_to_be_asked_for_waits_until_there_is_room_for_it(tmp_path: Path) -> None:
+    """So that it is asked with as many results known as can be."""
+    watcher = Watcher(Ledger(tmp_path, "s"))
+    known: list[int] = []
+    asked = iter("abc")
+
+    def more() -> list[Run]:
+        known.append(len([call for call in watcher.calls if call[0] == "ended"]))
+        name = next(asked, "")
+        return [Run(name, 0), Run(name, 1)] if name else []
+
+    queue = RunQueue([], retries=1, more=more)
+    searcher = LedgerSearcher(queue, watcher, lambda run: {"fold": f"{run.configuration}{run.fold}"}, "m:C", at_once=2)
+
+    def end(trial: str, run: Run) -> None:
+        commit(record(run), watcher.ledger.folder(*run))
+        searcher.on_trial_complete(trial)
+
+    assert [suggested(searcher, "t0"), suggested(searcher, "t1"), suggested(searcher, "t2")] == ["a0", "a1", None]
+    searcher.started("t0")
+    searcher.started("t1")
+    assert searcher.suggest("t2") is None and known == [0]
+    end("t0", Run("a", 0))
+    assert suggested(searcher, "t2") == "b0" and known == [0, 1]
+    searcher.started("t2")
+    assert suggested(searcher, "t3") == "b1"  # waits in the queue, and one may be ahead
+    end("t1", Run("a", 1))
+    searcher.started("t3")
+    assert searcher.suggest("t4") is None and known == [0, 1]
+    end("t2", Run("b", 0))
+    commit(record(Run("c", 0)), watcher.ledger.folder("c", 0))  # from another sweep
+    assert suggested(searcher, "t4") == "c1" and known == [0, 1, 3]
+    searcher.started("t4")
+    end("t3", Run("b", 1))
+    assert searcher.suggest("t5") is None  # the last one may yet die
+    end("t4", Run("c", 1))
+    assert searcher.suggest("t5") == Searcher.FINISHED
+    assert known == [0, 1, 3, 5]

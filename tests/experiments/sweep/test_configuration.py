@@ -95,9 +95,15 @@ def test_only_what_differs_from_the_defaults_is_hashed(load: Any) -> None:
     text = (
         "name: s\ntraining: {lr: 0.1, early_stopping: {patience: 3}, segmentation_loss: focal}\nfolds: {from: a.csv}\n"
     )
-    focal = {"focal": {"gamma": 2.0, "alpha": None}}
-    expected = {"training": {"lr": 0.1, "early_stopping": {"patience": 3}, "segmentation_loss": focal}}
-    assert identity(load(text).settings) == expected
+    expected: dict[str, Any] = {"lr": 0.1, "early_stopping": {"patience": 3}, "segmentation_loss": "focal"}
+    assert identity(load(text).settings) == {"training": expected}
+
+    # So it is with the options of a part, of each part in a list, and of each loss in a combination.
+    text += "model: {decoder: {fpn: {dropout: 0.2, pyramid_channels: 64}}}\ndataset: {preprocessing: [median]}\n"
+    found = identity(load(text.replace("focal", "{focal: {gamma: 3}, bce: 2}")).settings)
+    assert found["model"] == {"decoder": {"fpn": {"pyramid_channels": 64}}}
+    assert found["dataset"] == {"preprocessing": ["median"]}
+    assert found["training"]["segmentation_loss"] == {"bce": {"weight": 2.0}, "focal": {"gamma": 3.0, "weight": 1.0}}
 
 
 def test_the_public_keys_and_their_defaults() -> None:

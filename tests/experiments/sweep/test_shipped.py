@@ -9,20 +9,32 @@ from typing import Any
 import pytest
 import yaml
 
+from experiments.journey import is_journey, load_journey
 from experiments.sweep import load_sweep
 from experiments.sweep.schema.json_schema import SCHEMA_FILE, json_schema, schema_text
 
 ROOT = Path(__file__).parents[3]
-SWEEPS = sorted(path for path in (ROOT / "sweeps").glob("*.yaml") if path.name != "defaults.yaml")
+FILES = sorted(path for path in (ROOT / "sweeps").glob("*.yaml") if path.name != "defaults.yaml")
+JOURNEYS = [path for path in FILES if is_journey(path)]
+SWEEPS = [path for path in FILES if path not in JOURNEYS]
 
 
 @pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.stem)
 @pytest.mark.parametrize("demo", [False, True], ids=["full", "demo"])
-def test_every_shipped_sweep_loads(path: Path, demo: bool) -> None:
-    sweep = load_sweep(path, demo=demo)
+def test_every_shipped_sweep_loads(path: Path, demo: bool, tmp_path: Path) -> None:
+    sweep = load_sweep(path, demo=demo, results=tmp_path)
     assert sweep.name == path.stem + ("_demo" if demo else "")
     assert sweep.question
     assert sweep.configurations
+
+
+@pytest.mark.parametrize("path", JOURNEYS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("demo", [False, True], ids=["full", "demo"])
+def test_every_shipped_journey_leads_through_shipped_sweeps(path: Path, demo: bool, tmp_path: Path) -> None:
+    journey = load_journey(path, demo=demo, results=tmp_path)
+    assert journey.name == path.stem
+    assert journey.question
+    assert {stage.path for stage in journey.stages} <= set(SWEEPS)
 
 
 def test_the_encoders_sweep_compares_its_24_encoders_in_order() -> None:
@@ -32,7 +44,7 @@ def test_the_encoders_sweep_compares_its_24_encoders_in_order() -> None:
         efficientnet-b0 efficientnet-b1 efficientnet-b2 efficientnet-b3 efficientnet-b4 efficientnet-b5 efficientnet-b6
         mobilenet_v2 tu-mobilenetv3_large_100 shufflenet_v2_x1_0 mit_b0 tu-convnext_atto tu-regnety_008 xception
     """
-    assert [c.settings.model.encoder for c in sweep.configurations] == names.split()
+    assert [c.settings.model.encoder.name for c in sweep.configurations] == names.split()
     assert [c.name for c in sweep.configurations] == names.split()
     assert len({c.id("a", "b", "1") for c in sweep.configurations}) == 24
 
@@ -79,7 +91,7 @@ def test_the_json_schema_knows_what_the_loader_knows() -> None:
     jsonschema = pytest.importorskip("jsonschema")
     validator = jsonschema.Draft202012Validator(json_schema())
     validator.check_schema(json_schema())
-    for path in SWEEPS:
+    for path in FILES:
         assert validator.is_valid(yaml.safe_load(path.read_text(encoding="utf-8"))), path
     for bad in [
         {"training": {"lr": "fast"}},
@@ -89,9 +101,16 @@ def test_the_json_schema_knows_what_the_loader_knows() -> None:
         {"search": {"grid": {"model.encoder": ["resnet19"]}}},
         {"search": {"cases": [{"training.lr": 1}]}},
         {"unknown": 1},
+        {"stages": []},
+        {"stages": ["first.yaml"], "model": {}},
+        {"model": {"encoder": "${winner:encoders}"}},
     ]:
         assert not validator.is_valid({"name": "s", **bad}), bad
     assert validator.is_valid({"name": "s", "model": {"encoder": "tu-resnet18"}})
+    reference = "${winner:encoders.training.lr:-0.1}"
+    flip = {"flip": {"p": reference}}
+    assert validator.is_valid({"name": "s", "training": {"lr": reference, "augmentation": [reference, flip]}})
+    assert validator.is_valid({"name": "s", "search": {"grid": {"training.lr": [0.1, reference]}}})
     assert "Peak learning rate" in json.dumps(json_schema())
 
 

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from experiments.training.batches import Batch, Batches, CaseDataset
+from experiments.training.batches import Batch, Batches, CaseDataset, balanced_draws
 from utils.datasets.case import Case
 from utils.datasets.phantom import Phantom
 from utils.identity import derive_seed
@@ -98,8 +100,8 @@ def test_without_shuffling_the_order_is_the_given_one_in_every_epoch(bench: Any)
 def test_no_global_random_numbers_are_drawn(bench: Any) -> None:
     torch.manual_seed(5), np.random.seed(5), random.seed(5)
     before = torch.random.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()
-    for shuffle in (True, False):
-        list(Batches(CaseDataset(bench.cache, range(9), AUGMENTATION, 1), 4, CPU, shuffle).epoch(2))
+    for shuffle, balanced in ((True, False), (False, False), (True, True)):
+        list(Batches(CaseDataset(bench.cache, range(9), AUGMENTATION, 1), 4, CPU, shuffle, balanced).epoch(2))
     assert torch.equal(torch.random.get_rng_state(), before[0])
     assert np.random.get_state()[1].tolist() == before[1]
     assert random.getstate() == before[2]
@@ -135,3 +137,80 @@ def test_the_cache_is_not_written_to(bench: Any) -> None:
     batch = next(Batches(CaseDataset(bench.cache, range(4)), 4, CPU).epoch())
     batch.images.zero_()
     assert Path(bench.cache.path / "images.npy").read_bytes() == before
+
+
+some_labels = st.lists(st.integers(0, 4), min_size=1, max_size=60)
+
+
+@given(labels=some_labels, seed=st.integers(0, 2**63 - 1))
+def test_balanced_draws_are_cases_numbered_by_repetition(labels: list[int], seed: int) -> None:
+    draws = balanced_draws(labels, seed)
+    assert len(draws) == len(set(draws)) == len(labels)
+    for case in range(len(labels)):
+        repetitions = [repetition for drawn, repetition in draws if drawn == case]
+        assert repetitions == list(range(len(repetitions)))
+    assert all(0 <= case < len(labels) for case, _ in draws)
+    assert balanced_draws(labels, seed) == draws
+
+
+@settings(max_examples=30, deadline=None)
+@given(counts=st.lists(st.integers(1, 40), min_size=1, max_size=4), seed=st.integers(0, 2**63 - 1))
+def test_balanced_draws_show_every_class_and_every_case_of_it_equally_often(counts: list[int], seed: int) -> None:
+    labels = np.repeat(np.arange(len(counts)) * 3, counts).tolist()
+    epochs = 3000 // len(labels) + 1
+    drawn = [case for epoch in range(epochs) for case, _ in balanced_draws(labels, derive_seed(seed, epoch))]
+    often = np.bincount(drawn, minlength=len(labels))
+    wanted = len(drawn) / len(counts) / np.repeat(counts, counts)
+    # Six standard deviations of a binomial count and some for small ones: up to 160 cases in 30 examples.
+    assert (np.abs(often - wanted) < 6 * np.sqrt(wanted) + 3).all()
+    classes = np.bincount(np.array(labels)[drawn] // 3)
+    assert (np.abs(classes - len(drawn) / len(counts)) < 6 * np.sqrt(len(drawn) / len(counts))).all()
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    positions=st.lists(st.integers(0, 23), min_size=8, max_size=24, unique=True),
+    seed=st.integers(0, 2**63 - 1),
+    epoch=st.integers(1, 10_000),
+)
+def test_balanced_batches_hold_cases_of_the_dataset_alone(
+    bench: Any, positions: list[int], seed: int, epoch: int
+) -> None:
+    def batches() -> Batches:
+        return Batches(CaseDataset(bench.cache, positions, None, seed), 4, CPU, shuffle=True, balanced=True)
+
+    drawn = cases(batches(), epoch)
+    assert set(drawn) <= set(positions)
+    assert len(drawn) == len(positions) - (len(positions) % 4 == 1)
+    used = batches()
+    cases(used, epoch + 1)
+    assert cases(used, epoch) == drawn, "only seed and epoch count"
+    # Two of 8 or more draws from as many cases are the same by chance less than once in 10,000 times.
+    assert sum(cases(batches(), epoch + n) != drawn for n in (1, 2, 3)) >= 2
+
+
+def test_balanced_batches_show_the_rare_class_as_often_as_the_others(bench: Any) -> None:
+    labels = np.asarray(bench.cache.labels)
+    classes = np.unique(labels)
+    rare = np.flatnonzero(labels == classes[0])[:1]
+    others = [position for label in classes[1:] for position in np.flatnonzero(labels == label)]
+    dataset = CaseDataset(bench.cache, [*rare.tolist(), *map(int, others)], None, 5)
+    batches = Batches(dataset, 4, CPU, shuffle=True, balanced=True)
+    drawn = np.concatenate([batch.labels.numpy() for epoch in range(1, 200) for batch in batches.epoch(epoch)])
+    shares = [(drawn == label).mean() for label in classes]
+    assert shares == pytest.approx([1 / len(classes)] * len(classes), abs=0.03)
+
+
+def test_a_case_that_is_drawn_again_is_augmented_otherwise(bench: Any) -> None:
+    dataset = CaseDataset(bench.cache, [3, 8], AUGMENTATION, 1)
+    dataset.epoch = 2
+    first, again, third = (dataset[1, repetition][0] for repetition in (0, 1, 2))
+    assert np.array_equal(first, dataset[1][0]) and np.array_equal(again, dataset[1, 1][0])
+    assert not np.array_equal(first, again) and not np.array_equal(again, third)
+
+
+def test_balanced_batches_without_shuffling_make_no_sense(bench: Any) -> None:
+    with pytest.raises(ValueError, match="shuffling"):
+        Batches(CaseDataset(bench.cache, range(4)), 2, CPU, shuffle=False, balanced=True)
+    with pytest.raises(ValueError, match="nothing to draw"):
+        balanced_draws([], 1)

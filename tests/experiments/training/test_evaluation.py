@@ -124,7 +124,7 @@ class Broken(nn.Module):
         self.what = what
 
     def forward(self, images: Tensor) -> Output:
-        masks, labels = Darkness()(images)
+        masks, labels = Darkness()(images)[:2]
         bad = images.mean(dim=(1, 2, 3)) >= images.mean(dim=(1, 2, 3)).max()
         (masks if self.what == "mask" else labels)[bad] = math.nan
         return Output(masks, labels)
