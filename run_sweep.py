@@ -25,7 +25,7 @@ def parser() -> argparse.ArgumentParser:
         "The same command resumes, extends and repairs a sweep.",
     )
     add = options.add_argument
-    add("sweep", type=Path, help="the sweep file, such as sweeps/encoders.yaml")
+    add("sweep", type=Path, help="the sweep file, such as sweeps/encoders.yaml, or a journey of several")
     overriding = "override a key of the sweep file, such as training.epochs=5; may be repeated"
     add("--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE", help=overriding)
     add("--demo", action="store_true", help="the same sweep on small generated images, results as <name>_demo")
@@ -58,18 +58,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace, console: Console, interruption: Interruption) -> int:
     # Imported here so that --help and mistakes in the sweep file are answered at once.
-    from experiments.sweep import load_sweep
+    from experiments.journey import is_journey, load_journey, plan_journey, run_journey
+    from experiments.sweep import Sweep, load_sweep
 
-    sweep = load_sweep(options.sweep, options.overrides, demo=options.demo)
-    if options.plan:
+    given = (options.sweep, options.overrides, options.demo, options.results)
+
+    def plan(sweep: Sweep) -> int:
         from experiments.plan import show_plan
 
-        show_plan(sweep, options.results, console)
-        return 0
-    from experiments.driver import Driver
+        return show_plan(sweep, options.results, console)
 
-    driver = Driver(sweep, options.results, console, interruption)
-    return driver.run(address=options.address, retry_failed=options.retry_failed, download=options.download)
+    def run(sweep: Sweep) -> int:
+        from experiments.driver import Driver
+
+        driver = Driver(sweep, options.results, console, interruption)
+        return driver.run(address=options.address, retry_failed=options.retry_failed, download=options.download)
+
+    if is_journey(options.sweep):
+        journey = load_journey(*given)
+        if not options.plan:
+            return run_journey(journey, console, run)
+        plan_journey(journey, console, plan)
+        return 0
+    sweep = load_sweep(*given)
+    if not options.plan:
+        return run(sweep)
+    plan(sweep)
+    return 0
 
 
 def _explain(error: UserError) -> None:

@@ -186,6 +186,15 @@ def _demo(words: tuple[str, ...], request: pytest.FixtureRequest) -> None:
     assert "results/encoders_demo.csv" in README
 
 
+def _journey(words: tuple[str, ...], request: pytest.FixtureRequest) -> None:
+    """All four stages, with one small configuration each, on one fold of few images."""
+    place = Workplace(request.getfixturevalue("tmp_path"), Path(), {})
+    _run([sys.executable, words[1], *place.variant(words, TINY_DEMO)])
+    for stage in ("encoders", "decoders", "attention", "imbalance"):
+        rows = list(csv.DictReader(io.StringIO((place.results / f"{stage}_demo.csv").read_text(encoding="utf-8"))))
+        assert [(row["rank"], row["status"]) for row in rows] == [("1", "complete")], stage
+
+
 def _cluster(words: tuple[str, ...], request: pytest.FixtureRequest) -> None:
     """Looks at what all commands of the cluster have come to, together."""
     place: Workplace = request.getfixturevalue("finished")
@@ -229,6 +238,8 @@ def _runner(words: tuple[str, ...]) -> tuple[Runner | None, bool]:
             return _install, False
         case ["pytest"] | ["pytest", "-m", "not slow"]:
             return _tests, False
+        case ["python", "run_sweep.py", "sweeps/journey.yaml", *_]:
+            return _journey, True
         case ["python", "run_sweep.py", _, *options]:
             known = {"--plan": _plan, "--demo": _demo, "--address": _cluster}
             return next((known[option] for option in options if option in known), _sweep_again), True
@@ -294,7 +305,7 @@ CHECKS = {
         Path("own.yaml").write_text("name: own\\nmodel: {encoder: resnet10, encoder_weights: none}")
         encoder = load_sweep("own.yaml").settings.model.encoder
         for decoder in ("unet", "deeplabv3"):
-            network = Network(encoder, (decoder, {}), classes=2)
+            network = Network((encoder.name, encoder.options), (decoder, {}), classes=2)
             output = network(torch.rand(2, 1, 64, 64))
             assert output.masks.shape == (2, 1, 64, 64) and output.labels.shape == (2, 2)
             (output.masks.sum() + output.labels.sum()).backward()
@@ -372,6 +383,31 @@ def test_it_names_no_setting_or_option_that_does_not_exist() -> None:
     assert set(re.findall(r"`folds\.(\w+)`", prose)) >= set(sections["folds"]) - {"seed"}
     offered = {option for action in parser()._actions for option in action.option_strings}
     assert set(re.findall(r"(?<![\w-])(--[a-z][a-z-]+)", prose)) <= offered
+
+
+def test_it_names_every_part_of_a_network() -> None:
+    """In the row of its key, and nothing there that does not exist."""
+    from experiments.sweep.schema.keys import registry_of
+    from models.encoders import encoder_names
+
+    table = README.partition("| key | what there is |")[2].partition("\n\n")[0]
+    rows = {line.split("|")[1].strip(" `"): line for line in table.splitlines()[2:]}
+    for key in ("decoder", "attention", "bottleneck", "latent_augmentation", "classification_head"):
+        registry = registry_of(f"model.{key}")
+        assert registry is not None
+        missing = [name for name in registry() if f"`{name}`" not in rows[f"model.{key}"]]
+        assert missing == [], f"{key}: {missing}"
+    for key in ("segmentation_loss", "classification_loss"):
+        registry = registry_of(f"training.{key}")
+        assert registry is not None
+        assert [name for name in registry() if f"`{name}`" not in rows[f"training.{key}"]] == []
+    assert set(re.findall(r"`([a-z_0-9]+)`", rows["model.encoder"])) <= set(encoder_names())
+
+
+def test_it_names_every_shipped_sweep() -> None:
+    table = README.partition("| shipped in [sweeps/](sweeps) | question |")[2].partition("\n\n")[0]
+    named = [name for line in table.splitlines()[2:] for name in re.findall(r"`(\w+)`", line.split("|")[1])]
+    assert sorted(named) == sorted(path.stem for path in (ROOT / "sweeps").glob("*.yaml") if path.stem != "defaults")
 
 
 def test_it_explains_the_columns_and_statuses_that_there_are() -> None:
