@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import traceback
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
+from experiments.training.interruption import interruption_behind
 from utils.files import write_atomically
 
 FORMAT = 1
@@ -18,11 +20,17 @@ def save(path: Path, state: dict[str, Any]) -> None:
 
     Raises what the file raised, a full disk or the signal that ends the process.
     """
+    write_atomically(path, lambda file: _save({"format": FORMAT, **state}, file))
+
+
+def _save(state: dict[str, Any], file: BinaryIO) -> None:
     try:
-        write_atomically(path, lambda file: torch.save({"format": FORMAT, **state}, file))
-    except RuntimeError as error:
-        # torch closes its archive while that exception passes, finds it short and raises its own over it.
-        if error.__context__ is not None:
+        torch.save(state, file)
+    except BaseException as error:
+        # The traceback keeps torch's archive alive; let go of after the file is closed, it would abort the process.
+        traceback.clear_frames(error.__traceback__)
+        # torch closes its archive while the file's exception passes, finds it short and raises its own over it.
+        if isinstance(error, RuntimeError) and error.__context__ is not None:
             raise error.__context__ from None
         raise
 
@@ -37,6 +45,8 @@ def load(path: Path, device: torch.device) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except Exception as error:  # torch raises whatever its zip and unpickling layers meet
+        if interruption := interruption_behind(error):
+            raise interruption from None
         warnings.warn(f"{path} cannot be read ({error}); starting without it", stacklevel=2)
         return None
     if not isinstance(state, dict) or state.get("format") != FORMAT:

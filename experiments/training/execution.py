@@ -20,6 +20,7 @@ import torch
 from experiments.ledger.lock import RunLock
 from experiments.ledger.record import CHECKPOINT, TABLES, Record, RecordError, commit, read, seal
 from experiments.training.evaluation import cases_csv, evaluate, inference_milliseconds
+from experiments.training.interruption import interruption_behind
 from experiments.training.network import network_cost
 from experiments.training.run import Epoch, TrainingRun, device_of
 from experiments.training.spec import RunSpec
@@ -44,7 +45,7 @@ class Execution:
 
     A run that has a record already ends at once, without training: a result is recorded exactly once.
     An exception in training ends the run as failed, with its reason in the record and its traceback in
-    ``error.txt``; only the death of the process leaves a run without a record.
+    ``error.txt``; only the end of the process leaves a run without a record.
     """
 
     def __init__(self, spec: RunSpec) -> None:
@@ -69,6 +70,8 @@ class Execution:
                     return Progress(epoch.epoch, self._run.settings.training.epochs, epoch.objective, ended=False)
             self._finish(self._run)
         except Exception as error:
+            if interruption := interruption_behind(error):
+                raise interruption from None
             self._fail(error)
         return self._ended()
 
