@@ -1,7 +1,7 @@
 """A metric as a value: its number, and everything that a reader must know to believe the number.
 
 A metric is added by one decorated function in `overlap.py`, `classification.py` or a file beside
-them; the sweep schema (objectives), the CSV columns and the documentation read `METRICS`.
+them; the sweep schema (objectives, options), the CSV columns and the documentation read `METRICS`.
 """
 
 from __future__ import annotations
@@ -9,70 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
+from utils.metrics.masks.pair import MaskPair
 from utils.registry import Registry
 
 Kind = Literal["case", "fold"]
 Direction = Literal["max", "min"]
-
-
-@dataclass(frozen=True)
-class MaskPair:
-    """What a per-case metric sees: two boolean masks of one shape, (height, width).
-
-    Everything that several metrics need (the counts, later the distance maps) is worked out once
-    per case, on first use.
-    """
-
-    prediction: np.ndarray
-    reference: np.ndarray
-
-    @classmethod
-    def of(cls, prediction: np.ndarray, reference: np.ndarray) -> MaskPair:
-        """From boolean or 0/1 arrays. Raises ValueError unless both are (height, width) of one shape."""
-        if prediction.ndim != 2 or prediction.shape != reference.shape:
-            raise ValueError(f"masks must share one (height, width): {prediction.shape} and {reference.shape}")
-        if prediction.size == 0:
-            raise ValueError("masks must have at least one pixel")
-        return cls(prediction.astype(bool, copy=False), reference.astype(bool, copy=False))
-
-    @cached_property
-    def true_positives(self) -> int:
-        """Pixels in both masks."""
-        return int(np.count_nonzero(self.prediction & self.reference))
-
-    @cached_property
-    def predicted(self) -> int:
-        """Pixels drawn by the model."""
-        return int(np.count_nonzero(self.prediction))
-
-    @cached_property
-    def referenced(self) -> int:
-        """Pixels of the true lesion."""
-        return int(np.count_nonzero(self.reference))
-
-    @property
-    def false_positives(self) -> int:
-        """Pixels drawn outside the lesion."""
-        return self.predicted - self.true_positives
-
-    @property
-    def false_negatives(self) -> int:
-        """Pixels of the lesion that were not drawn."""
-        return self.referenced - self.true_positives
-
-    @property
-    def true_negatives(self) -> int:
-        """Pixels in neither mask."""
-        return self.pixels - self.predicted - self.false_negatives
-
-    @property
-    def pixels(self) -> int:
-        """Pixels of the image."""
-        return self.reference.size
+Weighted = Callable[["FoldPredictions", np.ndarray], np.ndarray]
+"""A fold metric of weighted cases: predictions of N cases and weights (R, N) -> (R,)."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +69,10 @@ class Metric:
     unit: '' for a pure ratio.
     empty_case: what happens where there is nothing to measure, in words for the docs.
     reference: the source of the definition.
+    function: keyword-only parameters are the metric's options (`METRICS.check`).
+    weighted: the metric for many weightings of a fold's cases at once, predictions and weights
+    (R, N) -> (R,), NaN where a weighting leaves it undefined: what a bootstrap asks for. A case of
+    weight 2 counts as two cases. Without it a bootstrap draws the cases one resample after another.
     """
 
     name: str
@@ -131,11 +82,17 @@ class Metric:
     unit: str
     empty_case: str
     reference: str
-    function: Callable[[Any], float]
+    function: Callable[..., float]
+    weighted: Weighted | None = None
 
-    def __call__(self, measured: MaskPair | FoldPredictions) -> float:
+    def __call__(self, measured: MaskPair | FoldPredictions, **options: Any) -> float:
         """The metric's value for one case or one fold; NaN where it is not defined."""
-        return float(self.function(measured))
+        return float(self.function(measured, **options))
+
+    @property
+    def __wrapped__(self) -> Callable[..., float]:
+        """What `inspect.signature`, and with it the registry, reads the options from."""
+        return self.function
 
     @property
     def sign(self) -> int:
@@ -146,6 +103,8 @@ class Metric:
 METRICS: Registry[Metric] = Registry("metric")
 """Name -> `Metric`, in the order of the CSV columns."""
 
+Function = TypeVar("Function", bound=Callable[..., float])
+
 
 def case_metric(
     name: str,
@@ -155,10 +114,10 @@ def case_metric(
     unit: str = "",
     empty_case: str,
     reference: str,
-) -> Callable[[Callable[[MaskPair], float]], Callable[[MaskPair], float]]:
+) -> Callable[[Function], Function]:
     """Decorator: files a function of a `MaskPair` in `METRICS`; NaN means "not defined for this case"."""
 
-    def file(function: Callable[[MaskPair], float]) -> Callable[[MaskPair], float]:
+    def file(function: Function) -> Function:
         METRICS.register(name)(Metric(name, "case", direction, range, unit, empty_case, reference, function))
         return function
 
@@ -173,11 +132,12 @@ def fold_metric(
     unit: str = "",
     empty_case: str,
     reference: str,
-) -> Callable[[Callable[[FoldPredictions], float]], Callable[[FoldPredictions], float]]:
+    weighted: Weighted | None = None,
+) -> Callable[[Function], Function]:
     """Decorator: files a function of `FoldPredictions` in `METRICS`; NaN means "not defined for this fold"."""
 
-    def file(function: Callable[[FoldPredictions], float]) -> Callable[[FoldPredictions], float]:
-        METRICS.register(name)(Metric(name, "fold", direction, range, unit, empty_case, reference, function))
+    def file(function: Function) -> Function:
+        METRICS.register(name)(Metric(name, "fold", direction, range, unit, empty_case, reference, function, weighted))
         return function
 
     return file

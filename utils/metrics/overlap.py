@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from utils.metrics.metric import MaskPair, case_metric
+from utils.metrics.masks.pair import MaskPair
+from utils.metrics.metric import case_metric
 
 NO_LESION = "reference empty: not defined (NaN, left out of means); prediction empty: 0"
 
@@ -50,6 +51,14 @@ def sensitivity(masks: MaskPair) -> float:
 def specificity(masks: MaskPair) -> float:
     """TN / (TN + FP), in [0, 1]: the share of the background that was left alone."""
     return ratio(masks.true_negatives, masks.pixels - masks.referenced)
+
+
+@case_metric("precision", empty_case=NO_LESION, reference="Powers 2011, arXiv:2010.16061 (confidence, or precision)")
+def precision(masks: MaskPair) -> float:
+    """TP / (TP + FP), in [0, 1]: the share of what was drawn that is lesion."""
+    if not masks.referenced:
+        return float("nan")
+    return masks.true_positives / masks.predicted if masks.predicted else 0.0
 
 
 @case_metric(

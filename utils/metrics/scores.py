@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from utils.metrics.metric import METRICS, FoldPredictions, Kind, MaskPair
+from utils.metrics.masks.pair import MaskPair
+from utils.metrics.metric import METRICS, FoldPredictions, Kind
 
 
 def metric_names(kind: Kind | None = None) -> tuple[str, ...]:
@@ -14,13 +16,25 @@ def metric_names(kind: Kind | None = None) -> tuple[str, ...]:
     return tuple(name for name, metric in METRICS.items() if kind is None or metric.kind == kind)
 
 
-def case_scores(prediction: np.ndarray, reference: np.ndarray) -> dict[str, float]:
+def case_scores(
+    prediction: np.ndarray,
+    reference: np.ndarray,
+    *,
+    spacing: tuple[float, float] | None = None,
+    instances: np.ndarray | None = None,
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+) -> dict[str, float]:
     """Every per-case metric of two masks, boolean or 0/1, (height, width), at one resolution.
 
-    NaN where a metric is not defined for the case. Raises ValueError if the shapes differ.
+    spacing: height and width of a pixel in mm, which turns distances from pixels into mm.
+    instances: the reference's instances, integers with background 0; else its connected components.
+    options: metric -> its options, such as ``{"nsd": {"tolerance": 1.0}}``.
+    NaN where a metric is not defined for the case. Raises ValueError for arrays that do not fit
+    each other, and UserError for options of a metric that does not exist.
     """
-    masks = MaskPair.of(prediction, reference)
-    return {name: metric(masks) for name, metric in METRICS.items() if metric.kind == "case"}
+    masks = MaskPair.of(prediction, reference, spacing=spacing, instances=instances)
+    chosen = {METRICS[name].name: given for name, given in (options or {}).items()}
+    return {name: metric(masks, **chosen.get(name, {})) for name, metric in METRICS.items() if metric.kind == "case"}
 
 
 def fold_scores(
