@@ -1,0 +1,1 @@
+"""Figures of the diagnosis of the best configuration, all test folds pooled."""

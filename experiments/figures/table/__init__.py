@@ -1,0 +1,1 @@
+"""Figures of the table as a whole."""
