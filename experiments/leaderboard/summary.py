@@ -1,60 +1,85 @@
-"""What a complete configuration achieved, and how it compares with another one."""
+"""What a complete configuration achieved: its scores, and its objective case by case for comparisons."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 from experiments.leaderboard.cases import RunCases
 from experiments.statistics import (
     RESAMPLES,
+    expanded_level,
     group_weights,
     interval,
-    mean_over_folds,
-    paired_bootstrap_p,
+    over_folds,
+    resampled_fold_metric,
+    resampled_means,
     resampled_metrics,
-    std_over_folds,
-    wilcoxon_p,
 )
 from utils.metrics import METRICS
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Score:
     """One metric over the folds: mean of fold means, spread, and a 95 % interval; NaN where undefined."""
 
     mean: float
     std: float
-    low: float
-    high: float
+    low: float = float("nan")
+    high: float = float("nan")
 
 
-@dataclass(frozen=True)
-class CaseIndex:
-    """Distinct cases tested over all folds, sorted, with the number of each one's group."""
+@dataclass(frozen=True, eq=False)
+class TestedCases:
+    """The cases that a configuration was tested on, one row for each fold and case; shared by configurations.
+
+    ids: (C,) distinct cases, sorted. groups: (C,) the number of each one's group.
+    order: (rows,) which of `ids` each row is about. folds: (k,) with their group numbers, (rows of the fold,), each.
+    """
+
+    __test__ = False  # pytest takes it for a class of tests
 
     ids: tuple[str, ...]
     groups: np.ndarray
     order: np.ndarray
-    """(rows,) for each row of the folds' tables, which of `ids` it is about."""
+    folds: tuple[tuple[int, np.ndarray], ...]
 
 
-@dataclass(frozen=True)
-class Summary:
-    """A complete configuration.
+@dataclass(frozen=True, eq=False)
+class ObjectiveValues:
+    """The objective of a configuration.
 
-    objective_folds: (k,) the objective of each fold.
-    cases, objective_cases: the objective per case, for a per-case objective, else None.
-    objective_resampled: (resamples,) the objective of each resample, for a per-fold objective, else None.
+    folds: (k,) of each fold. rows: (rows,) of each case of `cases`, for a per-case objective, else None.
+    resampled: (resamples,) mean over the folds, for a per-fold objective, which takes long, else None.
     """
 
+    folds: np.ndarray
+    cases: TestedCases
+    rows: np.ndarray | None
+    resampled: np.ndarray | None
+
+    @cached_property
+    def per_case(self) -> np.ndarray:
+        """(C,) the objective of each distinct case; one that was tested in several folds has their mean."""
+        assert self.rows is not None
+        totals = np.bincount(self.cases.order, weights=self.rows, minlength=len(self.cases.ids))
+        return totals / np.bincount(self.cases.order, minlength=len(self.cases.ids))
+
+
+@dataclass(frozen=True, eq=False)
+class Summary:
+    """A complete configuration. detailed: whether all scores have intervals, or only that of the objective."""
+
     scores: Mapping[str, Score]
-    objective_folds: np.ndarray
-    cases: CaseIndex | None
-    objective_cases: np.ndarray | None
-    objective_resampled: np.ndarray | None
+    objective: ObjectiveValues
+    detailed: bool = False
+
+
+Metrics = Mapping[str, float | None]
+"""A record's test metrics."""
 
 
 class Summarizer:
@@ -63,67 +88,102 @@ class Summarizer:
     def __init__(self, sweep: str, objective: str, resamples: int = RESAMPLES) -> None:
         self.sweep, self.objective, self.resamples = sweep, objective, resamples
         self._weights: dict[tuple[int, int], np.ndarray] = {}
-        self._indices: dict[tuple[tuple[str, ...], tuple[str, ...]], CaseIndex] = {}
+        self._cases: dict[tuple[tuple[tuple[int, int], ...], tuple[str, ...], tuple[str, ...]], TestedCases] = {}
 
-    def summarize(self, folds: Mapping[int, tuple[Mapping[str, float | None], RunCases]]) -> Summary:
-        """From fold -> (test metrics of the record, its cases); every fold that the configuration needs."""
+    @property
+    def wanted(self) -> str | None:
+        """The only metric that `summarize` needs of the cases; None if it needs predictions too."""
+        return self.objective if METRICS[self.objective].kind == "case" else None
+
+    def summarize(
+        self, configurations: Sequence[Mapping[int, tuple[Metrics, RunCases]]]
+    ) -> list[tuple[Summary, np.ndarray]]:
+        """Of each, from fold -> (test metrics of the record, its cases); every fold that the configuration needs.
+
+        Returns summaries, with an interval of the objective alone, and the objective's resamples, (resamples,).
+        """
+        objectives = [self._objective(folds) for folds in configurations]
+        found = []
+        for folds, objective, resampled in zip(configurations, objectives, self.resampled(objectives), strict=True):
+            values = np.array([[_number(metrics.get(name)) for metrics, _ in folds.values()] for name in METRICS])
+            means, stds = over_folds(values)
+            scores = {name: Score(*both) for name, *both in zip(METRICS, means.tolist(), stds.tolist(), strict=True)}
+            low, high = interval(resampled, _level(self.objective, [run for _, run in folds.values()]))
+            scores[self.objective] = replace(scores[self.objective], low=low, high=high)
+            found.append((Summary(scores, objective), resampled))
+        return found
+
+    def detailed(self, summary: Summary, runs: Mapping[int, RunCases]) -> Summary:
+        """The summary with the intervals of all metrics, from fold -> all cases."""
         resampled = [
             resampled_metrics(run.sample, self._fold_weights(fold, run.sample.group_count))
-            for fold, (_, run) in folds.items()
+            for fold, run in runs.items()
         ]
-        scores = {}
+        scores = dict(summary.scores)
         for name in METRICS:
-            values = [_number(metrics.get(name)) for metrics, _ in folds.values()]
             samples = [fold[name] for fold in resampled if name in fold]
-            low, high = interval(np.mean(samples, axis=0)) if len(samples) == len(folds) else (np.nan, np.nan)
-            scores[name] = Score(mean_over_folds(values), std_over_folds(values), low, high)
-        objective = np.array([_number(metrics.get(self.objective)) for metrics, _ in folds.values()])
-        runs = [run for _, run in folds.values()]
-        if METRICS[self.objective].kind == "fold":
-            samples = [fold.get(self.objective, np.full(self.resamples, np.nan)) for fold in resampled]
-            return Summary(scores, objective, None, None, np.mean(samples, axis=0))
-        cases = self._index(runs)
-        return Summary(scores, objective, cases, self._per_case(runs, cases), None)
+            if name != self.objective and len(samples) == len(runs):
+                low, high = interval(np.mean(samples, axis=0), _level(name, list(runs.values())))
+                scores[name] = replace(scores[name], low=low, high=high)
+        return Summary(scores, summary.objective, True)
+
+    def resampled(self, objectives: Sequence[ObjectiveValues]) -> list[np.ndarray]:
+        """The resamples of each, (resamples,), mean over folds; all configurations have the same cases drawn.
+
+        One matrix product serves all that were tested on the same cases; alone they would come out the same.
+        """
+        found = [np.empty(0) if objective.resampled is None else objective.resampled for objective in objectives]
+        alike: dict[TestedCases, list[int]] = {}
+        for position, objective in enumerate(objectives):
+            if objective.rows is not None:
+                alike.setdefault(objective.cases, []).append(position)
+        for cases, positions in alike.items():
+            rows = np.stack([row for position in positions if (row := objectives[position].rows) is not None], axis=1)
+            samples, start = [], 0
+            for fold, groups in cases.folds:
+                weights = self._fold_weights(fold, int(groups.max(initial=-1)) + 1)
+                samples.append(resampled_means(rows[start : start + groups.size], groups, weights))
+                start += groups.size
+            for position, resampled in zip(positions, np.mean(samples, axis=0).T, strict=True):
+                found[position] = np.ascontiguousarray(resampled)
+        return found
+
+    def _objective(self, folds: Mapping[int, tuple[Metrics, RunCases]]) -> ObjectiveValues:
+        values = np.array([_number(metrics.get(self.objective)) for metrics, _ in folds.values()])
+        runs = {fold: run for fold, (_, run) in folds.items()}
+        cases = self._tested(runs)
+        if METRICS[self.objective].kind == "case":
+            columns = [
+                run.sample.case_values[:, run.sample.case_metrics.index(self.objective)] for run in runs.values()
+            ]
+            return ObjectiveValues(values, cases, np.concatenate(columns), None)
+        resampled = [
+            resampled_fold_metric(METRICS[self.objective], run.sample, self._fold_weights(fold, run.sample.group_count))
+            for fold, run in runs.items()
+        ]
+        # Thousands of configurations are kept like this: single precision halves them and keeps equals equal.
+        return ObjectiveValues(values, cases, None, np.mean(resampled, axis=0).astype(np.float32))
 
     def _fold_weights(self, fold: int, groups: int) -> np.ndarray:
         if (fold, groups) not in self._weights:
             self._weights[fold, groups] = group_weights(groups, self.resamples, self.sweep, fold)
         return self._weights[fold, groups]
 
-    def _index(self, runs: Sequence[RunCases]) -> CaseIndex:
-        key = tuple(name for run in runs for name in run.ids), tuple(name for run in runs for name in run.groups)
-        if key not in self._indices:
-            ids, first, order = np.unique(np.array(key[0], dtype=str), return_index=True, return_inverse=True)
-            _, groups = np.unique(np.array(key[1], dtype=str)[first], return_inverse=True)
-            self._indices[key] = CaseIndex(tuple(ids.tolist()), groups, order)
-        return self._indices[key]
-
-    def _per_case(self, runs: Sequence[RunCases], cases: CaseIndex) -> np.ndarray:
-        """(distinct cases,) the objective; a case tested in several folds has their mean."""
-        columns = [run.sample.case_values[:, run.sample.case_metrics.index(self.objective)] for run in runs]
-        totals = np.bincount(cases.order, weights=np.concatenate(columns), minlength=len(cases.ids))
-        return totals / np.bincount(cases.order, minlength=len(cases.ids))
+    def _tested(self, runs: Mapping[int, RunCases]) -> TestedCases:
+        names = tuple(name for run in runs.values() for name in run.ids)
+        groups = tuple(name for run in runs.values() for name in run.groups)
+        key = tuple((fold, len(run.ids)) for fold, run in runs.items()), names, groups
+        if key not in self._cases:
+            ids, first, order = np.unique(np.array(names, dtype=str), return_index=True, return_inverse=True)
+            _, codes = np.unique(np.array(groups, dtype=str)[first], return_inverse=True)
+            folds = tuple((fold, run.sample.groups) for fold, run in runs.items())
+            self._cases[key] = TestedCases(tuple(ids.tolist()), codes, order, folds)
+        return self._cases[key]
 
 
-def compare(one: Summary, best: Summary) -> float:
-    """The p-value over cases that `one` is as good as `best`; NaN where there is nothing to compare."""
-    if one.objective_resampled is not None and best.objective_resampled is not None:
-        return paired_bootstrap_p(one.objective_resampled - best.objective_resampled)
-    differences, groups = _paired(one, best)
-    return wilcoxon_p(differences, groups)
-
-
-def _paired(one: Summary, best: Summary) -> tuple[np.ndarray, np.ndarray]:
-    """Differences and groups of the cases that both were tested on and have a value for."""
-    assert one.cases is not None and one.objective_cases is not None
-    assert best.cases is not None and best.objective_cases is not None
-    if one.cases is best.cases:
-        differences, groups = one.objective_cases - best.objective_cases, one.cases.groups
-    else:
-        _, mine, theirs = np.intersect1d(one.cases.ids, best.cases.ids, assume_unique=True, return_indices=True)
-        differences, groups = one.objective_cases[mine] - best.objective_cases[theirs], one.cases.groups[mine]
-    defined = ~np.isnan(differences)
-    return differences[defined], groups[defined]
+def _level(metric: str, runs: Sequence[RunCases]) -> float:
+    """Of the percentiles, from the groups in each fold that say something about the metric."""
+    return expanded_level(tuple(run.sample.groups_with(metric) for run in runs))
 
 
 def _number(value: float | None) -> float:

@@ -85,25 +85,25 @@ def average_ranks(values: np.ndarray) -> np.ndarray:
     return (last - (counts - 1) / 2)[place]
 
 
-def _above_thresholds(members: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Weights of the members and of all cases at or above each of T falling thresholds, (R, T) each.
+def _above_members(members: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Weights of the members and of the others at or above each of T falling thresholds, (R, T) each.
 
-    The thresholds are the scores that occur, each once.
+    The thresholds are the scores of members, each once: only there does more of the class come in.
     """
-    order = np.argsort(-scores, kind="stable")
-    last_of_equals = np.flatnonzero(np.diff(scores[order], append=-np.inf))
-    sorted_weights = weights[:, order]
-    inside = np.cumsum(sorted_weights * members[order].astype(weights.dtype), axis=1)
-    chosen = np.cumsum(sorted_weights, axis=1)
-    return inside[:, last_of_equals], chosen[:, last_of_equals]
+    thresholds = np.unique(scores[members])[::-1]
+
+    def above(chosen: np.ndarray) -> np.ndarray:
+        return weights[:, chosen] @ (scores[chosen, None] >= thresholds).astype(weights.dtype)
+
+    return above(members), above(~members)
 
 
 @in_parts
 def _average_precisions(fold: FoldPredictions, weights: np.ndarray) -> np.ndarray:
     def average_precision(members: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        inside, chosen = _above_thresholds(members, scores, weights)
+        inside, outside = _above_members(members, scores, weights)
         # A threshold that adds no case adds no recall either, so that its precision does not matter.
-        precision = np.divide(inside, chosen, out=np.zeros(inside.shape), where=chosen > 0, dtype=np.float64)
+        precision = np.divide(inside, inside + outside, out=np.zeros(inside.shape), where=inside > 0, dtype=np.float64)
         gained = np.diff(inside, axis=1, prepend=0.0)
         return quotient(np.einsum("rt,rt->r", precision, gained), weights[:, members].sum(axis=1))
 
@@ -128,12 +128,12 @@ def auprc(fold: FoldPredictions) -> float:
 @in_parts
 def _sensitivities_at_95_specificity(fold: FoldPredictions, weights: np.ndarray) -> np.ndarray:
     def sensitivity(members: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        inside, chosen = _above_thresholds(members, scores, weights)
-        outside = weights[:, ~members].sum(axis=1)
+        inside, outside = _above_members(members, scores, weights)
+        others = weights[:, ~members].sum(axis=1)
         # Whole numbers decide, where 1 - 0.05 would be rounded: at most one in twenty outside the class.
-        allowed = 20 * (chosen - inside) <= outside[:, None]
+        allowed = 20 * outside <= others[:, None]
         found = np.max(inside * allowed, axis=1, initial=0.0)
-        return np.where(outside > 0, quotient(found, weights[:, members].sum(axis=1)), np.nan)
+        return np.where(others > 0, quotient(found, weights[:, members].sum(axis=1)), np.nan)
 
     return _over_classes(sensitivity, fold, weights)
 

@@ -6,25 +6,29 @@ import csv
 import io
 import math
 import random
-import time
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats as scipy_stats
 
 from experiments.leaderboard import Entry, Leaderboard
 from experiments.leaderboard.cases import read_cases
-from experiments.leaderboard.leaderboard import cases_tested_per_trained
+from experiments.leaderboard.contest import cases_tested_per_trained
 from experiments.ledger import Ledger
 from experiments.ledger.record import Record
-from experiments.statistics import holm, wilcoxon_p
-from utils.metrics import METRICS
+from experiments.statistics import corrected_t_tests, group_weights, holm, wilcoxon_p
+from utils.metrics import METRICS, mean_over_cases
 
 Finish = Callable[..., Record]
 
 A, B, C, D = "aaaaaaaaaaaa", "bbbbbbbbbbbb", "cccccccccccc", "dddddddddddd"
-TAIL = "p_vs_best tied_with_best params_millions gflops epochs train_seconds inference_ms peak_memory_mb"
+TAIL = (
+    "p_vs_best tied_with_best difference_to_best effect_vs_best p_folds_vs_best probability_best "
+    "params_millions gflops epochs train_seconds inference_ms peak_memory_mb"
+)
 FILES = ("demo.csv", "demo_folds.csv", "demo_epochs.csv", "demo_cases.csv")
 
 
@@ -348,18 +352,184 @@ def test_a_table_that_is_none_of_ours_is_refused(tmp_path: Path) -> None:
         read_cases(tmp_path / "cases.csv")
 
 
-def test_one_more_run_costs_little(tmp_path: Path, finish: Finish) -> None:
-    ids = [f"{number:012x}" for number in range(40)]
+def test_one_more_run_reads_no_other_configurations_files(tmp_path: Path, finish: Finish) -> None:
+    ids = (A, B, C)
     for id_ in ids:
         for fold in range(3):
-            finish(id_, fold, cases=60)
+            finish(id_, fold)
     results = tmp_path / "results"
     whole = records(results, *ids)
-    last = whole.pop((ids[0], 2))
-    table = Leaderboard("demo", entries(*ids), "dice", "max", Ledger(results, "demo").folder)
+    at_once = board(results, *ids)
+    at_once.update(whole)
+    at_once.write(tmp_path / "at_once")
+    last = whole.pop((B, 1))
+    table = board(results, *ids)
     table.update(whole)
+    table.write(tmp_path / "stepwise")
+    for id_ in (A, C):
+        shutil.rmtree(results / "runs" / "demo" / id_)
+    table.update({**whole, (B, 1): last})
+    table.write(tmp_path / "stepwise")
+    for name in FILES:
+        assert (tmp_path / "stepwise" / name).read_bytes() == (tmp_path / "at_once" / name).read_bytes()
+
+
+def test_comparison_columns_against_a_second_implementation(tmp_path: Path, finish: Finish) -> None:
+    skills = {A: 0.8, B: 0.79, C: 0.7}
+    for id_, skill in skills.items():
+        for fold in range(3):
+            finish(id_, fold, skill=skill)
+    results = tmp_path / "results"
+    table = board(results, *skills)
+    table.update(records(results, *skills))
+    rows = rows_of(table.as_csv())
+    best, ranked = rows[0], [row["configuration"] for row in rows]
+    dice = {id_: [read_cases(table.folder(id_, fold) / "cases.csv") for fold in range(3)] for id_ in ranked}
+    column = dice[A][0].sample.case_metrics.index("dice")
+    effects, p_folds, shares = {}, {}, np.zeros(3)
+    means = {
+        id_: np.array([np.nanmean(run.sample.case_values[:, column]) for run in runs]) for id_, runs in dice.items()
+    }
+    for id_ in ranked[1:]:
+        differences = []
+        for mine, theirs in zip(dice[id_], dice[ranked[0]], strict=True):
+            gap = mine.sample.case_values[:, column] - theirs.sample.case_values[:, column]
+            differences += [np.nanmean(gap[mine.sample.groups == g]) for g in np.unique(mine.sample.groups)
+                            if not np.isnan(gap[mine.sample.groups == g]).all()]  # fmt: skip
+        ranks = scipy_stats.rankdata(np.abs(differences))
+        effects[id_] = (ranks * np.sign(differences)).sum() / ranks.sum()
+        p_folds[id_] = corrected_t_tests(np.stack(list(means.values())), list(means).index(ranked[0]), 1 / (2 * 0.85))[
+            list(means).index(id_)
+        ]
+    for row in rows[1:]:
+        id_ = row["configuration"]
+        p = min(1, 3 * p_folds[id_])  # as if all three pairs had been compared
+        assert float(row["difference_to_best"]) == pytest.approx(means[id_].mean() - means[ranked[0]].mean(), rel=1e-4)
+        assert float(row["effect_vs_best"]) == pytest.approx(effects[id_], rel=1e-4)
+        assert float(row["p_folds_vs_best"]) == pytest.approx(p, rel=1e-4)
+    for resample in range(300):
+        averages = []
+        for id_ in ranked:
+            of_folds = []
+            for fold, run in enumerate(dice[id_]):
+                weights = group_weights(run.sample.group_count, 300, "demo", fold)[resample][run.sample.groups]
+                drawn = np.repeat(run.sample.case_values[:, column], weights.astype(int))
+                of_folds.append(mean_over_cases(drawn))
+            averages.append(np.mean(of_folds))
+        shares[int(np.argmax(averages))] += 1 / 300
+    assert [float(row["probability_best"]) for row in rows] == pytest.approx(shares, abs=1e-6)
+    empty = ("p_vs_best", "difference_to_best", "effect_vs_best", "p_folds_vs_best")
+    assert [best[name] for name in empty] == [""] * 4 and best["tied_with_best"] == "true"
+
+
+def test_a_difference_within_the_margin_is_a_tie(tmp_path: Path, finish: Finish) -> None:
+    for id_, skill in ((A, 0.7), (B, 0.65)):
+        for fold in range(3):
+            finish(id_, fold, skill=skill, cases=90, noise=0.001)
+    results = tmp_path / "results"
+    tied = {}
+    for margin in (0.0, 0.04, 0.06):
+        folder = Ledger(results, "demo").folder
+        table = Leaderboard("demo", entries(A, B), "dice", "max", folder, resamples=300, margin=margin)
+        table.update(records(results, A, B))
+        tied[margin] = table.line(B).tied
+    assert tied == {0.0: False, 0.04: False, 0.06: True}
+
+
+def test_only_contenders_have_every_interval_and_all_have_the_objectives(
+    tmp_path: Path, finish: Finish, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("experiments.leaderboard.leaderboard.CONTENDERS", 2)
+    ids = (A, B, C, D)
+    for id_, skill in zip(ids, (0.5, 0.6, 0.7, 0.8), strict=True):
+        for fold in range(3):
+            finish(id_, fold, skill=skill)
+    results = tmp_path / "results"
+    whole = records(results, *ids)
+    table = board(results, *ids)
+    # D comes last: C then falls back to the second rank, and B out of the contest.
+    table.update({run: record for run, record in whole.items() if run[0] != D})
+    assert table.line(B).summary is not None and table.line(B).summary.detailed
+    table.update(whole)
+    at_once = board(results, *ids)
+    at_once.update(whole)
+    assert table.as_csv() == at_once.as_csv()
+    for row in rows_of(table.as_csv()):
+        assert row["dice_ci_low"] != "" and (row["iou_ci_low"] != "") == (int(row["rank"]) <= 2)
+
+
+def test_a_leader_that_leaves_gives_its_probability_back(tmp_path: Path, finish: Finish) -> None:
+    ids = (A, B, C)
+    for id_ in ids:
+        for fold in range(3):
+            finish(id_, fold)
+    results = tmp_path / "results"
+    whole = records(results, *ids)
+    table = board(results, *ids)
+    table.update(whole)
+    assert sum(table.line(id_).probability_best for id_ in ids) == pytest.approx(1)
+    leader = table.ranked()[0].entry.id
+    rest = {run: record for run, record in whole.items() if run[0] != leader}
+    table.update(rest)
+    fresh = board(results, *ids)
+    fresh.update(rest)
+    assert table.as_csv() == fresh.as_csv()
+    assert sum(line.probability_best for line in table.ranked() if line.rank) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("objective", ["dice", "macro_f1"])
+def test_the_ranking_is_over_groups_of_cases_or_over_folds(tmp_path: Path, finish: Finish, objective: str) -> None:
+    ids = (A, B, C)
+    for id_, skill in zip(ids, (0.9, 0.5, 0.1), strict=True):
+        for fold in range(3):
+            finish(id_, fold, skill=skill)
+    results = tmp_path / "results"
+    table = board(results, *ids, objective=objective)
+    assert table.ranking is None
+    table.update(records(results, A, B))
+    assert table.ranking is None
+    table.update(records(results, *ids))
+    ranking = table.ranking
+    assert ranking is not None and ranking.configurations == tuple(line.entry.id for line in table.ranked())
+    ids_and_groups = {(row["fold"], row["group"]) for row in _cases_with_dice(table)}
+    assert (ranking.blocks, ranking.test.blocks) == (
+        ("groups", len(ids_and_groups)) if objective == "dice" else ("folds", 3)
+    )
+    assert ranking.test.average_ranks.argmin() == 0
+    if objective == "dice":
+        assert ranking.test.p < 1e-6
+
+
+def _cases_with_dice(table: Leaderboard) -> list[dict[str, str]]:
+    rows = []
+    for fold in range(3):
+        for row in rows_of((table.folder(A, fold) / "cases.csv").read_text()):
+            if row["dice"]:
+                rows.append({**row, "fold": str(fold)})
+    return rows
+
+
+def test_a_long_table_lags_a_little_until_it_is_written_whole(
+    tmp_path: Path, finish: Finish, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("experiments.leaderboard.concatenation._LONG", 1000)
+    ids = [f"{number:012x}" for number in range(7)]
+    for id_ in ids:
+        for fold in range(3):
+            finish(id_, fold, cases=4)
+    results = tmp_path / "results"
+    whole = records(results, *ids)
+    table = board(results, *ids)
+    table.update({run: record for run, record in whole.items() if run[0] != ids[3]})
+    table.write(results, whole=False)
+    short = (results / "demo_cases.csv").read_bytes()
+    table.update({run: record for run, record in whole.items() if run != (ids[3], 0) and run != (ids[3], 1)})
+    table.write(results, whole=False)
+    assert (results / "demo_cases.csv").read_bytes() == short
+    assert rows_of((results / "demo_folds.csv").read_text())[11]["status"] == "complete"
     table.write(results)
-    start = time.perf_counter()
-    table.update({**whole, (ids[0], 2): last})
-    table.write(results)
-    assert time.perf_counter() - start < 0.5
+    assert len(rows_of((results / "demo_cases.csv").read_text())) == 19 * 4
+    table.update({run: record for run, record in whole.items() if run[0] != ids[0]})
+    table.write(results, whole=False)
+    # What has left the sweep never lags.
+    assert ids[0] not in (results / "demo_cases.csv").read_text()
