@@ -32,14 +32,19 @@ def cost(build: Callable[[], nn.Module], image_size: tuple[int, int]) -> Cost:
     build: makes the network, without pretrained weights, from which no number depends.
     image_size: (height, width) in pixels.
     """
-    with torch.device("meta"), _SchedulesHaveValues():
-        network = build().eval().requires_grad_()
-        images = torch.empty(1, 3, *image_size)
+    network = on_meta(build).eval().requires_grad_()
+    images = torch.empty(1, 3, *image_size, device="meta")
     with FlopCounterMode(display=False) as counter:
         output = network(images)
     outputs = [part for part in tree_leaves(output) if isinstance(part, Tensor)]
     used = sum(parameter.numel() for parameter in _behind(outputs))
     return Cost(used / 1e6, counter.get_total_flops() / 1e9)
+
+
+def on_meta(build: Callable[[], nn.Module]) -> nn.Module:
+    """Builds a network on the meta device, where it takes no memory and, but for its Python, no time."""
+    with torch.device("meta"), _SchedulesHaveValues():
+        return build()
 
 
 def _behind(outputs: Iterable[Tensor]) -> list[Tensor]:
