@@ -148,6 +148,14 @@ class Search:
         return past
 
 
+def planned_in(sweep: Sweep, found: Survey, ledger: Ledger) -> tuple[list[PlannedConfiguration], int]:
+    """Every configuration that is known, those drawn from a space included, and how many are still to be drawn."""
+    if sweep.space is None:
+        return list(found.planned), 0
+    search = Search(sweep, found, ledger)
+    return search.planned, search.left
+
+
 def _key(space: Space, template: PlannedConfiguration) -> str:
     """What draws must agree in to continue each other: space, sampler and what it is drawn for; not their number."""
     return digest({**space.to_json(), "template": template.id})
