@@ -226,6 +226,25 @@ def _schema(words: tuple[str, ...], request: pytest.FixtureRequest) -> None:
     assert all(f'"{name}"' in names for name in ("thyroid", "resnet10", "area_error"))
 
 
+def _made_again(words: tuple[str, ...], request: pytest.FixtureRequest) -> None:
+    """After what it makes has been deleted."""
+    place: Workplace = request.getfixturevalue("finished")
+    made = ["encoders.html", "encoders.md"] + ["encoders.csv", "optuna.db"] * words[2].endswith("leaderboard")
+    table = (place.results / "encoders.csv").read_bytes()
+    for name in made:
+        (place.results / name).unlink(missing_ok=True)
+    _run([sys.executable, *words[1:3], *place.real(words[1:])])
+    assert all((place.results / name).is_file() for name in made)
+    assert (place.results / "encoders.csv").read_bytes() == table
+
+
+def _metrics_table(words: tuple[str, ...], request: pytest.FixtureRequest) -> None:
+    output = _run([sys.executable, *words[1:]])
+    from utils.metrics import METRICS
+
+    assert all(f"`{name}`" in output for name in METRICS)
+
+
 Runner = Callable[[tuple[str, ...], pytest.FixtureRequest], None]
 
 
@@ -245,10 +264,14 @@ def _runner(words: tuple[str, ...]) -> tuple[Runner | None, bool]:
             return next((known[option] for option in options if option in known), _sweep_again), True
         case ["export", "RAY_AUTH_MODE=token"] | ["ray", "get-auth-token", "--generate"] | ["ray", "start", "--head"]:
             return _cluster, True
-        case ["optuna-dashboard", _]:
+        case ["optuna-dashboard", *_]:
             return _dashboard, True
         case ["python", "-m", "experiments.sweep.schema"]:
             return _schema, True
+        case ["python", "-m", "experiments.report" | "experiments.leaderboard", _]:
+            return _made_again, True
+        case ["python", "-m", "utils.metrics.table"]:
+            return _metrics_table, False
     return None, False
 
 
@@ -429,14 +452,17 @@ def test_it_explains_the_columns_and_statuses_that_there_are() -> None:
 def test_what_is_imported_is_what_is_installed() -> None:
     """Both ways: a missing requirement breaks the first command, and one too many only takes time."""
     setup = _setup()
-    needed, testing = (
+    extras = setup["options.extras_require"]
+    needed, testing, comparing = (
         {re.split(r"[\[<>=]", line)[0].lower() for line in text.split()}
-        for text in (setup["options"]["install_requires"], setup["options.extras_require"]["test"])
+        for text in (setup["options"]["install_requires"], extras["test"], extras["benchmarks"])
     )
     packages = [path for name in ("experiments", "models", "utils") for path in ROOT.glob(f"{name}/**/*.py")]
     ours, theirs = _imported([ROOT / "run_sweep.py", *packages]), _imported(ROOT.glob("tests/**/*.py"))
     assert [module for module, names in ours.items() if not names & needed] == []
-    assert [module for module, names in theirs.items() if not names & (needed | testing)] == []
+    # What benchmarks compare with need not be installed here, so that only its own name is known.
+    strangers = [module for module, names in theirs.items() if not names & (needed | testing)]
+    assert [module for module in strangers if module.replace("_", "-") not in comparing] == []
     commands, tools = {"optuna-dashboard"}, {"jsonschema", "mypy", "pytest-timeout", "ruff", "types-pyyaml"}
     assert needed - set().union(*ours.values()) == commands
     assert testing - set().union(*theirs.values()) == tools
