@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -37,6 +39,30 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object], durable: b
 def write_text_atomically(path: Path, text: str, durable: bool = False) -> None:
     """`write_atomically` for UTF-8 text with the newlines as given."""
     write_atomically(path, lambda file: file.write(text.encode()), durable)
+
+
+def disk_full(error: BaseException) -> bool:
+    """Whether `error` came of a disk without room, or of a spent quota, whatever a library has made of it.
+
+    Both chains are looked through, ``__cause__`` and ``__context__``: torch answers a failed write with an exception of
+    its own.
+    """
+    seen: set[int] = set()
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        current = waiting.pop()
+        if current is None or id(current) in seen:
+            continue
+        if isinstance(current, OSError) and current.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        seen.add(id(current))
+        waiting += [current.__context__, current.__cause__]
+    return False
+
+
+def free_bytes(folder: Path) -> int:
+    """Bytes that may still be written to the disk of a folder, which must exist; a quota is not seen here."""
+    return shutil.disk_usage(folder).free
 
 
 def _umask() -> int:

@@ -6,8 +6,21 @@ where either would be needed the study is made anew. The mirror steers nothing: 
 next comes from `experiments.study.sampler`, which asks the ledger and not the study.
 """
 
+from experiments.study.annotations import ARTIFACTS, annotate
 from experiments.study.distributions import distributions_in
 from experiments.study.mirror import StudyError, StudyMirror
+from experiments.study.notes import note_of
 from experiments.study.row import StudyRow, distributions_of, row_of, rows_of
 
-__all__ = ["StudyError", "StudyMirror", "StudyRow", "distributions_in", "distributions_of", "row_of", "rows_of"]
+__all__ = [
+    "ARTIFACTS",
+    "StudyError",
+    "StudyMirror",
+    "StudyRow",
+    "annotate",
+    "distributions_in",
+    "distributions_of",
+    "note_of",
+    "row_of",
+    "rows_of",
+]

@@ -77,7 +77,7 @@ class StudyMirror:
 
         Trials that a dead driver left RUNNING become what their rows say.
         """
-        with self._guarded():
+        with self.guarded():
             if self._storage is None or self.lost:
                 self._open()
             distributions = distributions_of(rows) if self.distributions is None else self.distributions
@@ -105,20 +105,20 @@ class StudyMirror:
         """
         if self.distributions is None:
             raise ValueError("what is not known at the start needs distributions that are")
-        with self._guarded():
+        with self.guarded():
             if row.id not in self._trials and self.storage is not None:
                 self._create(row, self.distributions)
 
     def started(self, configuration: str) -> None:
         """A run of the configuration is under way."""
-        with self._guarded():
+        with self.guarded():
             trial = self._trials.get(configuration)
             if trial is not None and trial.state is TrialState.WAITING:
                 self._set_state(trial, TrialState.RUNNING, None)
 
     def fold_finished(self, configuration: str, fold: int, value: float) -> None:
         """A fold of the configuration has its record; `value` is the objective, NaN where undefined."""
-        with self._guarded():
+        with self.guarded():
             self.started(configuration)
             trial = self._trials.get(configuration)
             if trial is not None and not trial.state.is_finished():
@@ -130,7 +130,7 @@ class StudyMirror:
         A trial that has ended stays as it is, and a configuration without a trial stays without:
         both are for `sync`.
         """
-        with self._guarded():
+        with self.guarded():
             for row in rows:
                 trial = self._trials.get(row.id)
                 if trial is not None and trial.shown != row:
@@ -151,9 +151,14 @@ class StudyMirror:
             raise StudyError("the study is not open: `sync` comes first")
         return self._storage
 
+    @property
+    def trial_ids(self) -> dict[str, int]:
+        """Configuration -> the storage's id of its trial, as of the last `sync`."""
+        return {configuration: trial.id for configuration, trial in self._trials.items()}
+
     @contextmanager
-    def _guarded(self) -> Iterator[None]:
-        """One thread at a time, and one kind of error."""
+    def guarded(self) -> Iterator[None]:
+        """One thread at a time, and one kind of error, for whoever works on `storage`."""
         with self._lock:
             try:
                 yield

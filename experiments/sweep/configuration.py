@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from experiments.sweep.schema.keys import fields_of, registry_of
+from experiments.sweep.schema.keys import METRIC_OPTIONS, fields_of, registry_of
 from experiments.sweep.schema.settings import FoldSettings, Settings
 from utils.identity import digest
 from utils.registry import Registry
@@ -15,6 +15,7 @@ from utils.registry import Registry
 _NOT_IDENTITY = {
     "dataset": {"root", "on_error", "options"},
     "folds": set(fields_of(FoldSettings)),
+    "training": {"snapshots"},
 }
 
 
@@ -37,9 +38,9 @@ class Configuration:
 
         data_hash: of the cases, from the audit. split_hash: of the folds. code: the semantic version of
         the training code. Beside these, every setting but ``dataset.root``, ``dataset.on_error``,
-        ``dataset.options`` (all three: the data's hash) and ``folds`` (the split's): the same folds, drawn or
-        read from a file, are the same folds. Name, question, order, search, racing and resources are no
-        settings and have no part in it.
+        ``dataset.options`` (all three: the data's hash), ``folds`` (the split's): the same folds, drawn or
+        read from a file, are the same folds; and ``training.snapshots``, which says what is kept. Name, question,
+        order, search, racing and resources are no settings and have no part in it.
 
         A setting at its default, or an option of a part at its own, is left out of the hash, so that a key which a
         later version adds, with a default that means "as before", leaves all results in place. A default may
@@ -54,6 +55,7 @@ def identity(settings: Settings) -> dict[str, Any]:
     values = _differing(nested(settings), nested(Settings()))
     for section, names in _NOT_IDENTITY.items():
         values[section] = {key: value for key, value in values.get(section, {}).items() if key not in names}
+    values[METRIC_OPTIONS] = _changed_metrics(values.get(METRIC_OPTIONS, {}))
     for section, inside in values.items():
         for key, value in inside.items():
             registry = registry_of(f"{section}.{key}")
@@ -76,6 +78,14 @@ def without_defaults(value: Any, registry: Registry) -> Any:
 def _changed(registry: Registry, name: str, options: Mapping[str, Any]) -> dict[str, Any]:
     defaults = registry.options(name).model_construct().model_dump(mode="json")
     return {key: value for key, value in options.items() if key not in defaults or value != defaults[key]}
+
+
+def _changed_metrics(options: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Metric -> its options that are not at their default, where there are any."""
+    registry = registry_of(METRIC_OPTIONS)
+    assert registry is not None, "the setting names its registry"
+    changed = {name: _changed(registry(), name, given) for name, given in options.items()}
+    return {name: given for name, given in changed.items() if given}
 
 
 def nested(settings: Settings) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 import warnings
+import zipfile
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -41,6 +42,7 @@ def load(path: Path, device: torch.device) -> dict[str, Any] | None:
     ``weights_only`` keeps a manipulated file from running code.
     """
     try:
+        _check(path)
         state = torch.load(path, map_location=device, weights_only=True)
     except FileNotFoundError:
         return None
@@ -53,3 +55,10 @@ def load(path: Path, device: torch.device) -> dict[str, Any] | None:
         warnings.warn(f"{path} is not a checkpoint of format {FORMAT}; starting without it", stacklevel=2)
         return None
     return state
+
+
+def _check(path: Path) -> None:
+    """Raises zipfile.BadZipFile unless every checksum in the archive is right: torch writes them, and never looks."""
+    with zipfile.ZipFile(path) as archive:
+        if (damaged := archive.testzip()) is not None:
+            raise zipfile.BadZipFile(f"{damaged} does not match its checksum")

@@ -9,6 +9,7 @@ import io
 import math
 import platform
 import traceback
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,12 +20,12 @@ import torch
 
 from experiments.ledger.lock import RunLock
 from experiments.ledger.record import CHECKPOINT, TABLES, Record, RecordError, commit, read, seal
-from experiments.training.evaluation import cases_csv, evaluate, inference_milliseconds
+from experiments.training.evaluation import cases_csv, inference_milliseconds
 from experiments.training.interruption import interruption_behind
 from experiments.training.network import network_cost
 from experiments.training.run import Epoch, TrainingRun, device_of
 from experiments.training.spec import RunSpec
-from utils.files import write_text_atomically
+from utils.files import disk_full, write_text_atomically
 from utils.images.cache import ImageCache
 from utils.splits.folds import Split
 from utils.splits.table import read_split_table
@@ -52,7 +53,7 @@ class Execution:
         self.spec = spec
         self._lock = RunLock(spec.folder)
         self._run: TrainingRun | None = None
-        self._started = _now()
+        self._started, self._started_over = _now(), False
 
     def step(self) -> Progress:
         """Trains one epoch, or evaluates and commits after the last."""
@@ -68,10 +69,16 @@ class Execution:
                 self._write_epochs(self._run.history)
                 if not self._run.done:
                     return Progress(epoch.epoch, self._run.settings.training.epochs, epoch.objective, ended=False)
+            try:
+                self._run.load_best()
+            except FileNotFoundError as error:
+                return self._start_over(error)
             self._finish(self._run)
         except Exception as error:
             if interruption := interruption_behind(error):
                 raise interruption from None
+            if disk_full(error):
+                raise  # not the run's fault: it goes on when there is room
             self._fail(error)
         return self._ended()
 
@@ -99,6 +106,16 @@ class Execution:
             self._write_epochs(run.history)  # killed just after last.pt, the earlier attempt may lack a row
         return run
 
+    def _start_over(self, error: FileNotFoundError) -> Progress:
+        """From the first epoch, since the best checkpoint was lost or damaged after it was written; once is enough."""
+        if self._started_over:
+            raise error
+        self._started_over = True
+        warnings.warn(f"{error}; starting over", stacklevel=2)
+        (self.spec.folder / "last.pt").unlink(missing_ok=True)
+        self._run = self._begin()
+        return Progress(0, self._run.settings.training.epochs, None, ended=False)
+
     def _ended(self) -> Progress:
         epochs = len(self._run.history) if self._run else 0
         objective = self._run.history[-1].objective if self._run and self._run.history else None
@@ -106,9 +123,9 @@ class Execution:
         return Progress(epochs, epochs, objective, ended=True)
 
     def _finish(self, run: TrainingRun) -> None:
-        """Evaluates the best checkpoint on the test part and commits the record."""
+        """Evaluates the best checkpoint, which is in the network, on the test part and commits the record."""
         run.load_best()
-        evaluation = evaluate(run.network, run.test_batches, run.cache, native=True)
+        evaluation = run.test()
         write_text_atomically(self.spec.folder / "cases.csv", cases_csv(evaluation, run.cache, run.groups))
         peak = run.peak_memory.mebibytes()
         spent = network_cost(run.settings.model, len(run.cache.classes), run.settings.dataset.height_width)

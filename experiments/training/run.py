@@ -16,8 +16,9 @@ import torch
 
 from experiments.sweep import Settings
 from experiments.training import checkpoint
-from experiments.training.batches import Batch, Batches, CaseDataset
-from experiments.training.evaluation import NotFiniteError, evaluate, number
+from experiments.training.batches import Batch, Batches, CaseDataset, evaluation_batches
+from experiments.training.evaluation import SNAPSHOTS, Evaluation, NotFiniteError, Snapshots, evaluate, number
+from experiments.training.evaluation.snapshots import cases_to_show
 from experiments.training.loss import RunLoss
 from experiments.training.memory import PeakMemory
 from experiments.training.network import build_network, mask_channels
@@ -100,9 +101,14 @@ class TrainingRun:
         )
         self.validation_batches = self._plain_batches(positions["validation"])
         self.test_batches = self._plain_batches(positions["test"])
+        self.shown = cases_to_show(self.cache, positions["validation"], training.snapshots)
+        self.snapshots = self._no_snapshots()
 
     def _plain_batches(self, positions: list[int]) -> Batches:
-        return Batches(CaseDataset(self.cache, positions), self.settings.training.batch_size, self.device)
+        return evaluation_batches(self.cache, positions, self.settings.training.batch_size, self.device)
+
+    def _no_snapshots(self) -> Snapshots:
+        return Snapshots.of([self.cache.ids[position] for position in self.shown], self.cache.masks.shape[1:])
 
     def _name_minority(self, counts: list[int]) -> None:
         """Tells the network whose features are augmented, if any are."""
@@ -140,11 +146,11 @@ class TrainingRun:
         torch.manual_seed(derive_seed(self.spec.seed, "epoch", number_of_epoch))
         train_loss = self._train(number_of_epoch)
         try:
-            with self._autocast():
-                validation = evaluate(self.network, self.validation_batches, self.cache, native=False).metrics
+            found = self._validate()
         except NotFiniteError as error:
             message = f"{error} after epoch {number_of_epoch}, whose training loss was {train_loss:.6g}"
             raise DivergedError(message) from error
+        validation = found.metrics
         objective = validation.get(self.settings.objective.metric, math.nan)
         self.learning_rate.step(objective)
         if self._is_best(objective):
@@ -153,8 +159,21 @@ class TrainingRun:
         seconds = time.perf_counter() - started
         epoch = Epoch(number_of_epoch, lr, train_loss, objective, validation, seconds)
         self.history.append(epoch)
+        if self.shown:
+            self.snapshots = self.snapshots.after(number_of_epoch, [found.maps[position] for position in self.shown])
+            self.snapshots.write(self.spec.folder / SNAPSHOTS)
         self._save_last()
         return epoch
+
+    def _validate(self) -> Evaluation:
+        """The network as it is, on the validation part."""
+        batches, options = self.validation_batches, self.settings.metrics
+        with self._autocast():
+            return evaluate(self.network, batches, self.cache, native=False, options=options, keep=self.shown)
+
+    def test(self) -> Evaluation:
+        """The network as it is, on the test part at the images' own resolution: what is reported."""
+        return evaluate(self.network, self.test_batches, self.cache, native=True, options=self.settings.metrics)
 
     def _train(self, epoch: int) -> float:
         """One pass over the training part; the mean loss per case."""
@@ -243,6 +262,13 @@ class TrainingRun:
         self.scaler.load_state_dict(state["scaler"])
         self.best = tuple(state["best"]) if state["best"] else None
         self.history = [Epoch(**epoch) for epoch in state["history"]]
+        self._resume_snapshots()
+
+    def _resume_snapshots(self) -> None:
+        """Takes up those of the epochs that are done: the attempt before may have been killed after one more."""
+        kept = Snapshots.read(self.spec.folder / SNAPSHOTS) if self.shown else None
+        if kept is not None and kept.continues(self.snapshots):
+            self.snapshots = kept.until(len(self.history))
 
     def _has_best_of(self, epoch: int) -> bool:
         """Whether the best checkpoint is that of an epoch; one that was replaced just before a kill is put back."""

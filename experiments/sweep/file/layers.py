@@ -45,6 +45,9 @@ def apply_overrides(root: Node, overrides: Sequence[str]) -> Node:
         if not equals or not all(steps):
             problems.append(Problem(source, "must be a dotted key, =, and a value, such as training.epochs=5"))
             continue
+        if steps[0] == "base":
+            problems.append(Problem(source, "the base belongs into the file; what of it is to differ can be set here"))
+            continue
         try:
             values.append((steps, read_text(value, source, numbered=False)))
         except UserError as error:

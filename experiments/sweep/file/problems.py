@@ -28,10 +28,10 @@ _SENTENCES = {
     "path_type": "must be a path",
     "missing": "is missing",
     "finite_number": "must be finite",
-    "greater_than_equal": "must be at least {ge:g}",
-    "greater_than": "must be greater than {gt:g}",
-    "less_than_equal": "must be at most {le:g}",
-    "less_than": "must be less than {lt:g}",
+    "greater_than_equal": "must be at least {ge}",
+    "greater_than": "must be greater than {gt}",
+    "less_than_equal": "must be at most {le}",
+    "less_than": "must be less than {lt}",
     "too_short": "must have {min_length} or more entries",
     "too_long": "must have {max_length} or fewer entries",
     "string_too_short": "must have {min_length} or more characters",
@@ -119,7 +119,10 @@ def validation_problems(
 def sentence(item: Any) -> str:
     """What one of pydantic's errors says, as the rest of a sentence that begins with the key."""
     if item["type"] in _SENTENCES:
-        return _SENTENCES[item["type"]].format_map(item.get("ctx", {}))
+        # A bound of a whole number is told to its last digit.
+        context = item.get("ctx", {})
+        told = {name: f"{bound:g}" if isinstance(bound, float) else bound for name, bound in context.items()}
+        return _SENTENCES[item["type"]].format_map(told)
     return re.sub(r"^(Value error, |Input should be )", _opening, item["msg"])
 
 

@@ -2,7 +2,8 @@
 
 PyYAML follows YAML 1.1, where ``3e-4`` is text, ``010`` is eight, ``12:30`` is 750 and ``no`` is false.
 Here plain scalars are read as in YAML 1.2's core schema, and nothing but plain data can come out:
-no tags but the core ones, no recursion, at most 512 kB, 50 levels and 100,000 values with aliases expanded.
+no tags but the core ones, no recursion, at most 512 kB, 50 levels, 1,000 digits of a number and 100,000 values with
+aliases expanded.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from utils.errors import Problem, UserError, nearest
 _MOST_BYTES = 512 * 1024
 _MOST_LEVELS = 50
 _MOST_VALUES = 100_000
+# Python refuses to write out an integer of more than 4,300 decimal digits, which 0xfff... can be.
+_MOST_DIGITS = 1000
 
 Place = tuple[str | int, ...]
 
@@ -242,18 +245,23 @@ class _Reading:
                 return None
             if kind == "bool":
                 return {"true": True, "false": False}[node.value.lower()]
-            if kind == "int":
+            if kind == "int" and len(node.value) <= _MOST_DIGITS:
                 return int(node.value, 0 if node.value[:2] in ("0o", "0x") else 10)
             if kind == "float":
                 return float(re.sub(r"\.(inf|nan)$", r"\1", node.value.lower()))
         except (ValueError, KeyError):
-            raise self._problem(node, f"{_short(node.value)} is no {kind} that can be read") from None
+            raise self._unreadable(node, kind) from None
+        if kind == "int":
+            raise self._unreadable(node, kind)
         return self._text(node)
 
     def _text(self, node: yaml.ScalarNode) -> str:
         if any(0xD800 <= ord(letter) <= 0xDFFF for letter in node.value):
             raise self._problem(node, "half a character (a lone surrogate) is no text")
         return str(node.value)
+
+    def _unreadable(self, node: yaml.ScalarNode, kind: str) -> UserError:
+        return self._problem(node, f"{_short(node.value)} is no {kind} that can be read")
 
     def _problem(self, node: yaml.Node, message: str) -> UserError:
         return UserError(Problem(self._name, message, source=self.source(node.start_mark)))

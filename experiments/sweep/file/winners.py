@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 import shlex
 from collections.abc import Mapping
 from contextlib import suppress
@@ -25,6 +26,8 @@ from experiments.sweep.schema.settings import Settings
 from utils.errors import Problem, UserError
 
 _UNFINISHED = ("pending", "running")
+# What becomes a path below results/ or decides who wins is checked: a table can be edited, or come from elsewhere.
+_SOUND = {"configuration": re.compile(r"[0-9a-f]{12}"), "rank": re.compile(r"[0-9]{0,6}")}
 
 
 @dataclass(frozen=True)
@@ -127,6 +130,8 @@ class Winners:
         rows = _rows(table)
         if not rows:
             raise self._refusal(sweep, f"{table} is missing, the leaderboard of {sweep}; this writes it again", sweep)
+        if any(not pattern.fullmatch(row.get(name) or "") for row in rows for name, pattern in _SOUND.items()):
+            raise self._refusal(sweep, f"{table} is damaged, the leaderboard of {sweep}; this writes it again", sweep)
         tied = [row for row in rows if row.get("rank") and row.get("tied_with_best") == "true"]
         if not tied:
             message = f"{sweep} has no winner: no row of {table} is ranked; repeat the runs that failed"

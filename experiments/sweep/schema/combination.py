@@ -16,7 +16,7 @@ from pydantic.annotated_handlers import GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
 
-from experiments.sweep.schema.part import Part, Registered, checked_options, options_schema, unknown_name
+from experiments.sweep.schema.part import Part, Registered, again, checked_options, options_schema, unknown_name
 from utils.errors import nearest
 
 WEIGHT = "weight"
@@ -137,5 +137,4 @@ def _again(item: Any) -> InitErrorDetails:
     if item["type"] == "extra_forbidden":
         context |= {"choices": (*context["choices"], WEIGHT), "text": "no such option"}
         context["nearest"] = context["nearest"] or nearest(str(item["loc"][-1]), (WEIGHT,))
-    kind = PydanticCustomError(item["type"], "{text}", context)
-    return InitErrorDetails(type=kind, loc=item["loc"], input=item["input"])
+    return again({**item, "ctx": context})

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import operator
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -89,8 +91,8 @@ def _accept_references(schema: dict[str, Any]) -> None:
         "or with a fallback ${winner:<sweep>.<setting>:-<value>}.",
     }
     for place in _places(schema, setting_keys()).values():
-        _, _, section, _, name = place.split("/")
-        properties = schema["$defs"][section]["properties"]
+        *above, name = place.split("/")[1:]
+        properties = functools.reduce(operator.getitem, above, schema)
         properties[name] = _or_reference(properties[name])
 
 

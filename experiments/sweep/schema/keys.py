@@ -15,11 +15,15 @@ from experiments.sweep.schema.settings import Section, Settings
 from utils.registry import Registry
 
 OPTIONS = "dataset.options"
-"""The only setting whose own keys are not in the schema: they are the dataset's."""
+"""The setting whose own keys are not in the schema: they are the dataset's."""
+
+METRIC_OPTIONS = "metrics"
+"""The setting that holds the options of metrics."""
 
 _NOT_VARIED = {
     "dataset.on_error": "decides which cases there are, not how they are trained on",
     "folds.use": "says how many folds are run, not what a fold is",
+    "training.snapshots": "says what a run keeps, not how it is trained",
 }
 
 
@@ -74,7 +78,7 @@ def variable_keys() -> tuple[str, ...]:
 
 def why_fixed(key: str) -> str:
     """Why an existing key may not vary within a sweep; '' if it may."""
-    if key.startswith("objective."):
+    if key == METRIC_OPTIONS or key.startswith("objective."):
         return "is what configurations are compared by, so that it cannot vary; write one sweep for each"
     return _NOT_VARIED[key] + ", so that it cannot vary" if key in _NOT_VARIED else ""
 
@@ -87,7 +91,7 @@ def owner(key: str) -> str:
     steps = key.split(".")
     for length in range(len(steps) - 1, 0, -1):
         above = ".".join(steps[:length])
-        if above in keys and (above == OPTIONS or is_part(above)) and all(steps):
+        if above in keys and (above in (OPTIONS, METRIC_OPTIONS) or is_part(above)) and all(steps):
             return above
     return ""
 

@@ -7,6 +7,7 @@ augmentation does not pay for albumentations. Errors carry the nearest valid nam
 from __future__ import annotations
 
 import importlib
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -111,6 +112,44 @@ class Registered:
             raise unknown_name(registry.kind, name, tuple(registry))
 
 
+@dataclass(frozen=True)
+class RegisteredOptions(Registered):
+    """Annotation of a `dict` field: options of registered things, ``{name: {option: value}}``; most are left out.
+
+    Once checked, a name that is there holds every option, with defaults filled in.
+    """
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(self._read)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        registry = self.registry()
+        options = {name: options_schema(registry, name) for name in registry if registry.options(name).model_fields}
+        return {"type": "object", "properties": options, "additionalProperties": False}
+
+    def _read(self, value: Any) -> dict[str, dict[str, Any]]:
+        if not isinstance(value, Mapping):
+            raise PydanticCustomError("options", "must be a mapping of names to options")
+        problems: list[InitErrorDetails] = []
+        found = {name: self._options(name, inside, problems) for name, inside in value.items()}
+        if problems:
+            raise ValidationError.from_exception_data("options", problems)
+        return {name: options for name, options in found.items() if options}
+
+    def _options(self, name: str, given: Any, problems: list[InitErrorDetails]) -> dict[str, Any]:
+        """The options of one name; what is wrong with them is added to the problems."""
+        try:
+            self._check_name(name)
+            if not isinstance(given, Mapping | None):
+                raise PydanticCustomError("options", "must be {option: value}")
+            return checked_options(self.registry(), name, given or {}, (name,))
+        except PydanticCustomError as error:
+            problems.append(InitErrorDetails(type=error, loc=(name,), input=given if error.type == "options" else name))
+        except ValidationError as error:
+            problems.extend(map(again, error.errors(include_url=False)))
+        return {}
+
+
 def checked_options(
     registry: Registry, name: str, options: Mapping[str, Any], place: tuple[str, ...]
 ) -> dict[str, Any]:
@@ -136,9 +175,15 @@ def _detail(item: Any, options: tuple[str, ...], place: tuple[str, ...]) -> Init
     return InitErrorDetails(type=kind, loc=(*place, *item["loc"]), input=item["input"])
 
 
+def again(item: Any) -> InitErrorDetails:
+    """An error of `checked_options`, to be raised with those of other names."""
+    kind = PydanticCustomError(item["type"], "{text}", item["ctx"])
+    return InitErrorDetails(type=kind, loc=item["loc"], input=item["input"])
+
+
 def options_schema(registry: Registry, name: str) -> JsonSchemaValue:
     """The JSON schema of a part's options, for editors."""
     schema = registry.options(name).model_json_schema()
-    description = (registry[name].__doc__ or "").strip().partition("\n")[0]
+    description = (inspect.unwrap(registry[name]).__doc__ or "").strip().partition("\n")[0]
     slim: dict[str, Any] = {key: schema[key] for key in ("properties", "required") if key in schema}
     return {"type": ["object", "null"], "description": description, "additionalProperties": False, **slim}

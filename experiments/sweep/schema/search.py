@@ -74,5 +74,7 @@ class Resources(Section):
     """CPU threads of one run."""
     retries: Annotated[int, Field(ge=0, le=100)] = 2
     """How often a run is repeated whose worker died."""
+    timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """Seconds after which a run without another epoch is ended and repeated; null: never. A run's start is in them."""
     slots: AutoOrCount = "auto"
     """Most runs at the same time."""

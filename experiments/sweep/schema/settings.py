@@ -23,7 +23,7 @@ from pydantic_core import PydanticCustomError
 
 from experiments.sweep.schema.combination import Combinable
 from experiments.sweep.schema.encoder_part import KnownEncoder
-from experiments.sweep.schema.part import Part, Registered
+from experiments.sweep.schema.part import Part, Registered, RegisteredOptions
 from utils.errors import nearest
 
 
@@ -104,6 +104,7 @@ ClassificationLoss = Annotated[Part, Registered("utils.losses", "CLASSIFICATION_
 Encoder = Annotated[Part, KnownEncoder()]
 Attention = Annotated[Part, Registered("models.attention", "ATTENTION")]
 LatentAugmentation = Annotated[Part, Registered("models.latent_augmentation", "LATENT_AUGMENTATIONS")]
+MetricOptions = Annotated[dict[str, dict[str, Any]], RegisteredOptions("utils.metrics", "METRICS")]
 ClassificationHead = Annotated[Part, BeforeValidator(_head), Registered("models.heads", "CLASSIFICATION_HEADS")]
 
 
@@ -224,6 +225,8 @@ class TrainingSettings(Section):
     """Largest norm of the gradient; null leaves it as it is."""
     freeze_encoder_epochs: Annotated[int, Field(ge=0)] = 0
     """First epochs in which the encoder keeps its weights."""
+    snapshots: Annotated[int, Field(ge=0, le=100)] = 0
+    """Validation cases of which a run keeps what it drew after every epoch, for an animation; changes no result."""
 
 
 class Objective(Section):
@@ -256,3 +259,5 @@ class Settings(Section):
     """The training."""
     objective: Objective = Field(default_factory=Objective)
     """What counts as better."""
+    metrics: MetricOptions = Field(default_factory=dict)
+    """Options of metrics that have any: ``{nsd: {tolerance: 1.0}}``."""

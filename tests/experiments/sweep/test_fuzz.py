@@ -13,10 +13,12 @@ from experiments.sweep import Sweep, load_sweep
 from experiments.sweep.schema.keys import variable_keys
 from utils.errors import UserError
 
+SWEEPS = Path(__file__).resolve().parents[3] / "sweeps"
 
-def attempt(folder: Path, text: str, overrides: list[str], demo: bool = False) -> None:
+
+def attempt(folder: Path, text: str | bytes, overrides: list[str], demo: bool = False) -> None:
     path = folder / "s.yaml"
-    path.write_bytes(text.encode("utf-8", "surrogatepass"))
+    path.write_bytes(text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text)
     try:
         assert isinstance(load_sweep(path, overrides, demo=demo), Sweep)
     except UserError as error:
@@ -111,3 +113,28 @@ def test_any_values_at_known_keys(tmp_path_factory: Any, pairs: list[tuple[str, 
     for word, number in (("NaN", ".nan"), ("-Infinity", "-.inf"), ("Infinity", ".inf")):
         text = text.replace(word, number)
     attempt(tmp_path_factory.mktemp("fuzz"), text, [], demo)
+
+
+@slow_is_fine
+@given(content=st.binary(max_size=80))
+@example(content=b"\xff\xfen\x00a\x00")
+@example(content=b"name: s\ntraining: {epochs: 0x" + b"f" * 9000 + b"}")
+def test_any_bytes(tmp_path_factory: Any, content: bytes) -> None:
+    attempt(tmp_path_factory.mktemp("fuzz"), content, [])
+
+
+shipped = [path.read_text(encoding="utf-8") for path in sorted(SWEEPS.glob("*.yaml"))]
+
+
+@slow_is_fine
+@given(
+    text=st.sampled_from(shipped),
+    place=st.floats(0, 1),
+    gone=st.integers(0, 12),
+    instead=st.one_of(yaml_like, st.sampled_from(["null", "[]", "{}", "-1", ".nan", "1e400", "'", "!!set", "&a *a"])),
+)
+def test_shipped_sweeps_with_a_slip_of_the_pen(
+    tmp_path_factory: Any, text: str, place: float, gone: int, instead: str
+) -> None:
+    start = int(place * len(text))
+    attempt(tmp_path_factory.mktemp("fuzz"), text[:start] + instead + text[start + gone :], [])

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import random
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -16,6 +18,7 @@ import torch
 from experiments.training import checkpoint
 from experiments.training.execution import Execution
 from experiments.training.interruption import interruption_behind
+from utils.files import disk_full
 
 REPOSITORY = Path(__file__).parents[3]
 STATE = {"network": {"weight": torch.arange(3000.0), "bias": torch.ones(3)}, "epoch": 7, "best": [0.5, 3]}
@@ -143,7 +146,7 @@ def chained(first: BaseException, *later: BaseException, hide: bool = False) -> 
             except BaseException:
                 if hide:
                     raise error from None
-                raise error
+                raise error  # noqa: B904 - the chain that Python makes of it is what is tested
         except BaseException as raised:
             first = raised
     return first
@@ -193,7 +196,61 @@ def test_a_run_whose_checkpoint_cannot_be_written_says_why(
     bench: Any, tmp_path: Path, fail_at: Callable[[int, BaseException], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     execution = Execution(bench.spec(tmp_path, {"training.epochs": 1}))
-    fail_at(7, OSError(errno.ENOSPC, "No space left on device"))
+    fail_at(7, OSError(errno.EIO, "Input/output error"))
     assert execution.step().ended
     monkeypatch.undo()
-    assert bench.record(execution.spec)["error"] == "OSError: [Errno 28] No space left on device"
+    assert bench.record(execution.spec)["error"] == "OSError: [Errno 5] Input/output error"
+
+
+def test_a_full_disk_is_no_failure_of_the_run_which_goes_on_when_there_is_room(
+    bench: Any, tmp_path: Path, fail_at: Callable[[int, BaseException], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    execution = Execution(bench.spec(tmp_path, {"training.epochs": 1}))
+    fail_at(7, OSError(errno.ENOSPC, "No space left on device"))
+    with pytest.raises(OSError) as raised:
+        execution.step()
+    assert disk_full(raised.value)
+    execution.close()
+    monkeypatch.undo()
+    assert not (execution.spec.folder / "record.json").exists()
+    again = Execution(execution.spec)
+    assert again.step().ended
+    assert bench.record(execution.spec)["status"] == "complete"
+
+
+def test_a_flipped_bit_anywhere_is_noticed_or_changes_nothing(tmp_path: Path) -> None:
+    """torch itself reads over the checksums that it has written: nearly every flipped bit is a wrong weight."""
+    path, chance, noticed = tmp_path / "last.pt", random.Random(0), 0
+    checkpoint.save(path, STATE)
+    sound = path.read_bytes()
+    for _ in range(150):
+        damaged = bytearray(sound)
+        damaged[chance.randrange(len(sound))] ^= 1 << chance.randrange(8)
+        path.write_bytes(damaged)
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            state = checkpoint.load(path, torch.device("cpu"))
+        if state is None:
+            noticed += 1
+            assert "cannot be read" in str(said[0].message)
+        else:
+            assert state.keys() == {"format", *STATE} and state["epoch"] == 7 and state["best"] == [0.5, 3]
+            assert all(torch.equal(state["network"][name], tensor) for name, tensor in STATE["network"].items())
+    assert noticed > 100
+
+
+def test_a_best_checkpoint_that_is_damaged_while_its_run_goes_on_starts_it_over(bench: Any, tmp_path: Path) -> None:
+    undisturbed = Execution(bench.spec(tmp_path / "a", {"training.epochs": 2}))
+    while not undisturbed.step().ended:
+        pass
+    execution = Execution(bench.spec(tmp_path / "b", {"training.epochs": 2}))
+    execution.step()
+    best = execution.spec.folder / "best.pt"
+    best.write_bytes(best.read_bytes()[:-100])
+    # Of no later epoch, or it would be written anew.
+    execution._run.best = (2.0, 1)  # type: ignore[union-attr]
+    with pytest.warns(UserWarning, match="starting over"):
+        assert not execution.step().ended
+    while not execution.step().ended:
+        pass
+    assert bench.record(execution.spec)["metrics"] == bench.record(undisturbed.spec)["metrics"]

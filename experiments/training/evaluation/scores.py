@@ -1,0 +1,86 @@
+"""Every metric of a network on the cases of a fold's part."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from experiments.training.batches import Batches
+from experiments.training.evaluation.answers import Answer, answers
+from models.network import Network
+from utils.images.cache import ImageCache
+from utils.metrics import case_scores, fold_scores, mean_scores
+
+Options = Mapping[str, Mapping[str, Any]]
+"""Metric -> its options."""
+
+THRESHOLD = 0.5
+"""The probability above which a pixel counts as lesion."""
+
+
+@dataclass(frozen=True)
+class CaseResult:
+    """What a network said about one case.
+
+    scores: per-case metrics, NaN where undefined. probabilities: (classes,), empty without a
+    classification head.
+    """
+
+    position: int
+    scores: dict[str, float]
+    probabilities: np.ndarray
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Case results in the cache's order, and the fold's metrics made of them.
+
+    maps: position -> probabilities at the network's size, float32 (H, W), of the cases that were to be kept.
+    """
+
+    cases: tuple[CaseResult, ...]
+    metrics: dict[str, float]
+    maps: Mapping[int, np.ndarray] = field(default_factory=dict)
+
+
+def evaluate(
+    network: Network,
+    batches: Batches,
+    cache: ImageCache,
+    *,
+    native: bool,
+    options: Options | None = None,
+    keep: Collection[int] = (),
+) -> Evaluation:
+    """Evaluates `network` on the cases of `batches`, in eval mode.
+
+    With `native`, probability maps are resized (bilinear) to each image's own size and compared with
+    the mask as it was drawn; otherwise with the mask at the network's size. options: of metrics, by name.
+    keep: positions of the cases whose maps are wanted too. Raises NotFiniteError for a network that has diverged.
+    """
+    network.eval()
+    results, maps = [], {}
+    for batch in batches.epoch():
+        for answer in answers(network, batch, cache):
+            results.append(_scored(answer, cache, native, options))
+            if answer.position in keep:
+                maps[answer.position] = answer.map
+    results.sort(key=lambda result: result.position)
+    metrics = mean_scores([result.scores for result in results])
+    if results and results[0].probabilities.size:
+        labels = cache.labels[[result.position for result in results]]
+        probabilities = np.stack([result.probabilities for result in results])
+        metrics |= fold_scores(labels, probabilities, cache.classes)
+    return Evaluation(tuple(results), metrics, maps)
+
+
+def _scored(answer: Answer, cache: ImageCache, native: bool, options: Options | None) -> CaseResult:
+    if native:
+        prediction, reference = answer.at(cache.native_size(answer.position)), cache.native_mask(answer.position)
+    else:
+        prediction, reference = answer.map, cache.masks[answer.position]
+    scores = case_scores(prediction > THRESHOLD, reference.astype(bool), options=options)
+    return CaseResult(answer.position, scores, answer.classes)
