@@ -97,6 +97,23 @@ def load_journey(
     return journey
 
 
+def run_file(
+    path: Path,
+    overrides: Sequence[str],
+    demo: bool,
+    results: Path,
+    console: Console,
+    run: Callable[[Sweep], int],
+) -> int:
+    """Runs the sweep of a file, or every stage of a journey; returns the exit code.
+
+    run: as in `run_journey`. The others: as in `load_sweep`. Raises UserError.
+    """
+    if is_journey(path):
+        return run_journey(load_journey(path, overrides, demo, results), console, run)
+    return run(load_sweep(path, overrides, demo, results))
+
+
 def plan_journey(journey: Journey, console: Console, show: Callable[[Sweep], int]) -> None:
     """Plans every stage whose winners are known; the others are named with what they wait for.
 
@@ -155,6 +172,9 @@ def _read(path: Path, demo: bool) -> tuple[JourneyFile, tuple[Stage, ...], list[
     problems: list[Problem] = []
     for index, text in enumerate(file.stages):
         place = ("stages", index)
+        if "\0" in text:
+            report.add(place, "is no path of a file", value=text)
+            continue
         target = path.parent / text
         before = len(report.problems) + len(problems)
         if target.resolve() in [stage.path.resolve() for stage in stages]:

@@ -50,6 +50,14 @@ class UserError(Exception):
         return type(self), (self.problems,)
 
 
+def shortened(problems: Sequence[Problem], most: int = 20) -> list[Problem]:
+    """The first problems, and one that counts the others: what is wrong with a thousand files is not read."""
+    if len(problems) <= most:
+        return list(problems)
+    others = f"the first of {len(problems) - most} more problems of this kind"
+    return [*problems[:most], Problem(problems[most].where, others)]
+
+
 def nearest(name: str, choices: Iterable[str]) -> str:
     """The choice most like `name`, or '' when none is near enough to be worth suggesting."""
     matches = difflib.get_close_matches(str(name), list(choices), n=1, cutoff=0.6)

@@ -27,11 +27,15 @@ class SweepLock:
         self._owner = folder / "driver.json"
 
     def __enter__(self) -> SweepLock:
-        self._owner.parent.mkdir(parents=True, exist_ok=True)
         try:
+            self._owner.parent.mkdir(parents=True, exist_ok=True)
             self._lock.acquire()
         except Timeout:
             raise UserError(Problem(str(self._owner.parent), self._refusal())) from None
+        except (OSError, ValueError) as error:  # a file in its place, a read-only disk; a NUL in the path
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            message = f"the results folder cannot be written to: {reason}; mend that, or name another with --results"
+            raise UserError(Problem("--results", message, value=_shortened(self._owner.parent))) from None
         owner = {"host": socket.gethostname(), "pid": os.getpid(), "started": datetime.now().isoformat(" ", "seconds")}
         write_text_atomically(self._owner, json.dumps(owner) + "\n")
         return self
@@ -72,3 +76,8 @@ class RunLock:
     def release(self) -> None:
         """Gives the lock back; the file stays, since removing a lock file is a race."""
         self._lock.release()
+
+
+def _shortened(path: Path, most: int = 300) -> str:
+    text = str(path)
+    return text if len(text) <= most else f"{text[:most]}..."

@@ -102,13 +102,13 @@ def _split_file(planned: PlannedConfiguration, folder: Path) -> Path:
     """The file of a configuration's folds, written once.
 
     The folds' hash names it, which says nothing of the groups: where other data with the same case ids
-    has left a file with other groups, the hash of the data is added.
+    has left a file with other groups, the hash of the data is added. That file can only differ by damage.
     """
     table = split_table(planned.split, planned.source.audit.groups)
     path = folder / f"{planned.split.hash}.csv"
-    if path.exists() and path.read_text(encoding="utf-8") != table:
+    if path.exists() and path.read_bytes() != table.encode():
         path = folder / f"{planned.split.hash}-{planned.source.data}.csv"
-    if not path.exists():
+    if not path.exists() or path.read_bytes() != table.encode():
         write_text_atomically(path, table)
     return path
 

@@ -181,7 +181,12 @@ def _groups(source: Source, folds: FoldSettings) -> Mapping[str, str]:
 
 
 def _check_classes(configuration: Configuration, source: Source) -> None:
-    """Raises UserError where a class is named that the data do not have."""
+    """Raises UserError where a class is named that the data do not have, or is to be told that has no case."""
+    present = {case.label for case in source.audit.usable}
+    absent = [label for label in source.dataset.classes if label not in present]
+    if absent and configuration.settings.model.classification_head.name != "none":
+        remedy = "a diagnosis needs cases of every class; add some, or set model.classification_head to none"
+        raise UserError(Problem("dataset", f"no usable case is labelled {label!r}: {remedy}") for label in absent)
     chosen = configuration.settings.model.latent_augmentation.options.get("classes")
     if chosen is not None:
         minority_classes([1] * len(source.dataset.classes), source.dataset.classes, chosen)

@@ -24,7 +24,8 @@ class Busi:
     """One folder per class; in it ``<name>.png`` with ``<name>_mask.png``, ``<name>_mask_1.png``, ...
 
     root: the folder of the class folders, or the one above it (the archive unpacks to Dataset_BUSI_with_GT/).
-    Files that are not PNG (Thumbs.db) and hidden ones are no part of the dataset.
+    Files that are not PNG (Thumbs.db) and hidden ones are no part of the dataset; links that lead out of it are
+    not followed.
     """
 
     classes: tuple[str, ...] = ("benign", "malignant", "normal")
@@ -62,7 +63,7 @@ class Busi:
         """uint8, (height, width) for grey or (height, width, 3) for RGB. Raises OSError if unreadable."""
         if case.image is None:
             raise FileNotFoundError(f"case {case.id} has no image file")
-        return read_image(case.image)
+        return read_image(self._inside(case.image))
 
     def read_mask(self, case: Case) -> np.ndarray:
         """uint8 of 0 and 1, (height, width): the OR of the case's mask files.
@@ -72,7 +73,7 @@ class Busi:
         if not case.masks:
             raise FileNotFoundError(f"{_expected_mask(case)}: missing; case {case.id} has no mask")
         try:
-            return merge_masks([read_mask(path) for path in case.masks])
+            return merge_masks([read_mask(self._inside(path)) for path in case.masks])
         except ValueError as error:
             raise ValueError(f"case {case.id}: {error}") from error
 
@@ -85,16 +86,38 @@ class Busi:
         """The folder that holds the class folders: the root, or a folder in it."""
         if self.root is None:
             raise UserError(self._problem(None, "the dataset needs a folder"))
-        if not self.root.exists():
-            raise UserError(self._problem(self.root, "no such folder"))
-        if not self.root.is_dir():
-            raise UserError(self._problem(self.root, "not a folder"))
-        inside = sorted(path for path in self.root.iterdir() if path.is_dir())
+        try:
+            inside = sorted(path for path in self.root.iterdir() if path.is_dir())
+        except FileNotFoundError:
+            raise UserError(self._problem(self.root, "no such folder")) from None
+        except NotADirectoryError:
+            raise UserError(self._problem(self.root, "not a folder")) from None
+        except (OSError, ValueError) as error:  # no permission, too long a name; a NUL in it
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            raise UserError(self._problem(self.root, f"cannot be read: {reason}")) from None
         for folder in (self.root, *inside):
             if all((folder / label).is_dir() for label in self.classes):
+                self._refuse_links(folder)
                 return folder
         missing = [f"{label}/" for label in self.classes if not (self.root / label).is_dir()]
         raise UserError(self._problem(self.root, f"not laid out like BUSI: no {', '.join(missing)}"))
+
+    def _refuse_links(self, folder: Path) -> None:
+        real = folder.resolve()
+        for label in self.classes:
+            if not (folder / label).resolve().is_relative_to(real):
+                fault = f"{label}/ leads to {(folder / label).resolve()}, outside of it; put the folder itself there"
+                raise UserError(self._problem(folder, fault))
+
+    def _inside(self, path: Path) -> Path:
+        """The path of a file of the dataset. Raises OSError where a link leads it out of the dataset's folder."""
+        if self.root is None or not path.exists():
+            return path
+        real, root = path.resolve(), self.root.resolve()
+        # The folder of the class folders may be a link itself, as the root may.
+        if real.is_relative_to(root) or real.is_relative_to(path.parents[1].resolve()):
+            return path
+        raise OSError(f"{path}: leads to {real}, outside of dataset.root; put the file itself there")
 
     def _problem(self, folder: Path | None, fault: str) -> Problem:
         folders = ", ".join(f"{label}/" for label in self.classes)
@@ -116,7 +139,8 @@ def _pngs(folder: Path) -> tuple[dict[str, Path], dict[str, list[Path]]]:
     files = [
         path
         for path in sorted(folder.iterdir())
-        if path.suffix.lower() == ".png" and not path.name.startswith(".") and path.is_file()
+        # A link that leads nowhere is a case that cannot be read, not one that is not there.
+        if path.suffix.lower() == ".png" and not path.name.startswith(".") and not path.is_dir()
     ]
     images: dict[str, Path] = {}
     masks: dict[str, list[Path]] = {}

@@ -6,6 +6,7 @@ A registered dataset that can be fetched says where from in its class attribute 
 from __future__ import annotations
 
 import shutil
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -80,8 +81,8 @@ def _fetch(handle: str, folder: Path, root: Path) -> None:
             )
         raise UserError(Problem("--download", message)) from error
     # ValueError: a damaged ~/.kaggle/kaggle.json; OSError: a full disk, a folder without write permission, or any
-    # other complaint of requests.
-    except (BackendError, DataCorruptionError, zipfile.BadZipFile, ValueError, OSError) as error:
+    # other complaint of requests; TarError: a member that would be unpacked outside of the folder.
+    except (BackendError, DataCorruptionError, zipfile.BadZipFile, tarfile.TarError, ValueError, OSError) as error:
         raise UserError(Problem("--download", f"the download failed ({_first_line(error)}): {elsewhere}")) from error
 
 

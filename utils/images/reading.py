@@ -7,6 +7,7 @@ floats, and ignores the orientation tag of JPEG: a mask has none, and both must 
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +20,9 @@ MAX_PIXELS = 64 * 1024 * 1024
 
 # Four 16-bit channels, uncompressed, and their header: no readable file within MAX_PIXELS is larger.
 _MAX_BYTES = 8 * MAX_PIXELS + 1024 * 1024
+
+# Pillow warns of large images before ours, which are fewer pixels, are refused with a message of our own.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 def read_image(path: Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
@@ -62,11 +66,13 @@ def merge_masks(masks: Sequence[np.ndarray]) -> np.ndarray:
 def _decode(path: Path, max_pixels: int) -> np.ndarray:
     """The stored pixels without transparency: (height, width) or (height, width, 3) in OpenCV's order, BGR."""
     path = Path(path)
+    if path.exists() and not path.is_file():  # a device may never end
+        raise OSError(f"{path}: not a file")
     if path.stat().st_size > _MAX_BYTES:
         raise OSError(f"{path}: larger than {_MAX_BYTES:,} bytes; refused")
     # Bytes are read here and not by cv2.imread, which cannot open names outside the code page on Windows.
     content = path.read_bytes()
-    width, height = _size_in_header(content, path)
+    width, height = _size_in_header(content, path, max_pixels)
     if width * height > max_pixels:
         raise OSError(f"{path}: {width} x {height} is more than {max_pixels:,} pixels; refused")
     try:
@@ -81,15 +87,20 @@ def _decode(path: Path, max_pixels: int) -> np.ndarray:
     return pixels
 
 
-def _size_in_header(content: bytes, path: Path) -> tuple[int, int]:
-    """(width, height) as the header states them, without unpacking a pixel."""
+def _size_in_header(content: bytes, path: Path, max_pixels: int) -> tuple[int, int]:
+    """(width, height) as the header states them, without unpacking a pixel; the checksums of a PNG are verified."""
     try:
         with Image.open(io.BytesIO(content)) as image:
-            return image.size
+            size = image.size
+            if size[0] * size[1] <= max_pixels:
+                image.verify()  # OpenCV and libpng would complain on stderr, and decode half an image
+            return size
+    except Image.DecompressionBombError as error:
+        raise OSError(f"{path}: its header states more than {max_pixels:,} pixels; refused") from error
     except UnidentifiedImageError as error:
         raise OSError(f"{path}: not an image") from error
     # A damaged header surfaces as whatever the parser of that format stumbled over.
-    except (Image.DecompressionBombError, OSError, ValueError, SyntaxError) as error:
+    except (OSError, ValueError, SyntaxError) as error:
         raise OSError(f"{path}: {error}") from error
 
 

@@ -67,7 +67,7 @@ def audit(
     opened = _open_all(dataset, cases, on_progress, workers or min(8, os.cpu_count() or 1))
 
     pictured = [index for index, each in enumerate(opened) if each.thumbnail is not None]
-    thumbnails = np.array([opened[index].thumbnail for index in pictured], dtype=np.float32).reshape(len(pictured), -1)
+    thumbnails = np.array([opened[index].thumbnail for index in pictured], dtype=np.float32)
     near = [tuple(pictured[member] for member in members) for members in near_duplicate_sets(thumbnails, threshold)]
     exact = [
         tuple(pictured[member] for member in members)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from utils.datasets.case import Case
-from utils.errors import Problem, UserError
+from utils.errors import Problem, UserError, shortened
 
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
@@ -57,17 +57,14 @@ class Audit:
         return tuple(finding for finding in self.findings if finding.severity == "error")
 
     def raise_on_errors(self) -> None:
-        """Raises UserError with one problem for each error, if there is any."""
-        problems = [
-            Problem(
-                where=", ".join(error.cases) or error.file,
-                message=f"{error.message} ({error.kind})",
-                source=error.file if error.cases else "",
-            )
-            for error in self.errors
-        ]
+        """Raises UserError with one problem for each error, if there is any; of many of a kind with the first."""
+        problems: dict[str, list[Problem]] = {}
+        for error in self.errors:
+            where, source = ", ".join(error.cases) or error.file, error.file if error.cases else ""
+            problem = Problem(where, f"{error.message} ({error.kind})", source)
+            problems.setdefault(error.kind, []).append(problem)
         if problems:
-            raise UserError(problems)
+            raise UserError(problem for kind in problems.values() for problem in shortened(kind))
 
     def to_csv(self) -> str:
         """One row for each finding: severity, kind, cases and their groups joined by ';', file, message."""

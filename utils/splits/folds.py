@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from utils.errors import Problem, UserError, nearest
+from utils.errors import Problem, UserError, nearest, shortened
 from utils.identity import derive_seed, digest
 from utils.splits.shares import draw_folds, draw_share, groups_per_class
 
@@ -25,6 +25,7 @@ _COLUMNS = ("case", "fold", "part")
 _FOLD = re.compile("[0-9]{1,6}")
 # Looking up the name that was meant takes long for many names, and nobody reads that far.
 _NAMES_LOOKED_UP = 20
+_MOST_BYTES = 256 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -159,7 +160,7 @@ def split_from_file(
     # Rows that could not be read would be reported a second time, as missing cases.
     if not problems:
         problems += check_split(split, group_of, where="folds.from", source=str(path))
-    _raise(problems)
+    _raise(shortened(problems))
     return split
 
 
@@ -206,7 +207,7 @@ def _fold_faults(fold: Fold, groups: Mapping[str, str]) -> Iterable[str]:
             if case in groups:
                 members[groups[case]].setdefault(part, case)
     for group in sorted(members):
-        if len(members[group]) > 1:
+        if len(set(members[group].values())) > 1:  # one case in two parts has been told
             places = ", ".join(f"{case!r} in {part}" for part, case in members[group].items())
             yield f"the group of {group!r} is cut: {places}"
 
@@ -259,11 +260,12 @@ def _read_rows(path: Path) -> tuple[list[tuple[int, str, int, str]], list[Proble
     """(line, case, fold, part) of the rows that can be understood, and a problem for each that cannot."""
     try:
         # Spreadsheets write a byte order mark.
-        text = path.read_text(encoding="utf-8-sig")
+        text = _bytes(path).decode("utf-8-sig")
         reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
         numbered = [(reader.line_num, row) for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(Problem("folds.from", f"the file cannot be read: {error}", value=str(path))) from error
+    except (OSError, ValueError, csv.Error) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UserError(Problem("folds.from", f"the file cannot be read: {reason}", value=str(path))) from error
     absent = [column for column in _COLUMNS if column not in (reader.fieldnames or ())]
     if absent:
         message = f"the columns must be {', '.join(_COLUMNS)}; missing: {', '.join(absent)}"
@@ -280,6 +282,15 @@ def _read_rows(path: Path) -> tuple[list[tuple[int, str, int, str]], list[Proble
         if numeric and part in PARTS:
             rows.append((line, case, int(fold), part))
     return rows, problems
+
+
+def _bytes(path: Path) -> bytes:
+    """The content of a file. Raises OSError also for a device, which may never end, and for what is too large."""
+    if path.exists() and not path.is_file():
+        raise OSError("not a file")
+    if path.stat().st_size > _MOST_BYTES:
+        raise OSError(f"larger than {_MOST_BYTES // 1024**2} MB")
+    return path.read_bytes()
 
 
 def _by_id(ids: Sequence[str], values: Sequence[str] | Mapping[str, str]) -> dict[str, str]:
