@@ -6,17 +6,21 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from experiments.leaderboard import Entry, Leaderboard, Standing
+from experiments.leaderboard import Standing
 from experiments.ledger import Record
+from experiments.opened import entry_of, leaderboard_of
 from experiments.preparation import PlannedConfiguration
 from experiments.scheduling import Run
-from experiments.study import StudyError, StudyMirror, distributions_in, row_of, rows_of
+from experiments.study import ARTIFACTS, StudyError, StudyMirror, annotate, distributions_in, row_of, rows_of
 from experiments.sweep import Sweep
+from utils.files import disk_full
 
 STUDY_FILE = "optuna.db"
 
 # Writing may take this share of the driver's time: bursts of short runs are written together.
 _WRITING_SHARE = 0.1
+
+_WAITED_FOR_ROOM = 5.0
 
 
 class Books:
@@ -33,15 +37,15 @@ class Books:
         self._results, self._warn = results, warn
         self._records: dict[tuple[str, int], Record] = {}
         self._running: set[Run] = set()
-        entries = [_entry(one) for one in planned]
-        name, objective = sweep.name, sweep.objective
-        # What is drawn later has the columns and distributions that the sweep file says.
+        # What is drawn later has the distributions that the sweep file says.
         drawn = None if sweep.space is None else distributions_in(sweep.space)
-        varied = None if sweep.space is None else sweep.varied
-        self.leaderboard = Leaderboard(name, entries, objective.metric, objective.mode, folder, varied=varied)
-        self.study = StudyMirror(results / STUDY_FILE, name, objective.mode, objective.metric, drawn)
+        self.leaderboard = leaderboard_of(sweep, planned, folder)
+        objective = sweep.objective
+        self.study = StudyMirror(results / STUDY_FILE, sweep.name, objective.mode, objective.metric, drawn)
         self._study_works = True
         self._next_write = 0.0
+        self.behind = False
+        """Whether a full disk keeps the tables from being up to date."""
 
     def open(self, records: Mapping[tuple[str, int], Record]) -> None:
         """Starts from what the ledger has."""
@@ -50,7 +54,7 @@ class Books:
 
     def add(self, planned: PlannedConfiguration) -> None:
         """A configuration that was not known at the start."""
-        self.leaderboard.add(_entry(planned))
+        self.leaderboard.add(entry_of(planned))
         self._in_study(lambda: self.study.add(row_of(self.leaderboard, self.leaderboard.line(planned.id))))
 
     def started(self, run: Run) -> None:
@@ -75,6 +79,16 @@ class Books:
         self._write(sync=True)
         self.study.close()
 
+    def annotate(self, pictures: Mapping[str, Sequence[Path]]) -> None:
+        """Notes beside the trials, and pictures by configuration id; for books that have been closed."""
+
+        def change() -> None:
+            self.study.sync(rows_of(self.leaderboard))
+            annotate(self.study, self.leaderboard, self._results / ARTIFACTS, pictures)
+
+        self._in_study(change)
+        self.study.close()
+
     def standings(self, top: int = 5) -> list[Standing]:
         """The top of the leaderboard as it was last written."""
         return self.leaderboard.as_table(top)
@@ -83,7 +97,16 @@ class Books:
         """Writes what has changed; `sync` makes the study right whatever is in it."""
         started = time.monotonic()
         self.leaderboard.update(self._records, self._running)
-        self.leaderboard.write(self._results)
+        try:
+            self.leaderboard.write(self._results, whole=sync or self.behind)
+        except OSError as error:
+            if not disk_full(error):
+                raise
+            if not self.behind:
+                self._warn(f"no room for the tables ({error}): they are written when there is, the records are safe")
+            self.behind, self._next_write = True, started + _WAITED_FOR_ROOM
+            return
+        self.behind = False
         rows = rows_of(self.leaderboard)
         self._in_study(lambda: self.study.sync(rows) if sync or self.study.lost else self.study.update(rows))
         now = time.monotonic()
@@ -97,8 +120,3 @@ class Books:
             if self._study_works:
                 self._warn(f"{error}; the sweep goes on without it, and the next command rebuilds it")
             self._study_works = False
-
-
-def _entry(planned: PlannedConfiguration) -> Entry:
-    configuration = planned.configuration
-    return Entry(planned.id, configuration.name, configuration.varied, tuple(range(planned.folds)))

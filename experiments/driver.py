@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import signal
 import sys
 from collections.abc import Sequence
@@ -13,11 +12,13 @@ from pathlib import Path
 from rich.console import Console
 
 from experiments.books import STUDY_FILE, Books
-from experiments.console.display import Display, standings_table
+from experiments.claims import claims
+from experiments.console.display import Display, shown, standings_table
 from experiments.console.interruption import Interrupted, Interruption
 from experiments.ledger import Ledger, Record, SweepLock
 from experiments.ledger.outcome import write_outcome
 from experiments.ledger.record import RECORD_FILE, commit
+from experiments.opened import OpenedSweep
 from experiments.preparation import (
     PlannedConfiguration,
     Provision,
@@ -28,8 +29,10 @@ from experiments.preparation import (
     survey,
     write_audit,
 )
+from experiments.rebuilding import refreshed_report
 from experiments.scheduling import Run, RunQueue, fold_by_fold
 from experiments.scheduling.head import Head
+from experiments.scheduling.room import Room
 from experiments.search import Search
 from experiments.sweep import Sweep, nested
 from experiments.training import EXECUTION, TRAINING_VERSION
@@ -43,7 +46,7 @@ class Driver:
 
     Everything it knows is derived from the sweep file, the data and the ledger; killing it at any moment
     loses nothing but the epoch that each worker was in. execution: the class that workers execute a run with,
-    as ``module:Class``; it must be importable there.
+    as ``module:Class``; it must be importable there. report: whether figures and report are written at the end.
     """
 
     def __init__(
@@ -54,8 +57,9 @@ class Driver:
         interruption: Interruption,
         *,
         execution: str = EXECUTION,
+        report: bool = True,
     ) -> None:
-        self.sweep, self.execution = sweep, execution
+        self.sweep, self.execution, self.report = sweep, execution, report
         self.results = results.absolute()
         self.console, self.interruption = console, interruption
         self.display = Display(console)
@@ -101,8 +105,12 @@ class Driver:
                     raise self._no_more
             finally:
                 self.books.close()
+            if self.books.behind:
+                message = "has no room for the tables; make room and give the command again: the records are safe"
+                raise UserError(Problem(str(self.results), message))
             self._note_outcome(complete=len(self.ledger.records(self._runs())) == self._expected())
-        return self._report(self._runs())
+            page = refreshed_report(self._opened(found), self.books, self.display) if self.report else None
+        return self._conclude(self._runs(), page)
 
     def _runs(self) -> list[Run]:
         """All runs that are known: fold by fold, but what was drawn from a space, configuration by configuration."""
@@ -169,25 +177,32 @@ class Driver:
 
     def _execute(self, missing: list[Run], address: str | None, head: Head | None) -> None:
         # Ray is imported only when there is something to run: a finished sweep answers at once.
-        from experiments.scheduling.cluster import available, execute, ray_cluster
+        from experiments.scheduling.cluster import Cluster, available, execute, on_cluster
+
+        resources = self.sweep.resources
+        queue = RunQueue(missing, resources.retries, self._more if self.search is not None else None)
+
+        def work(cluster: Cluster) -> None:
+            self.interruption.listen()  # Ray has put its own handlers in place of ours
+            self.interruption.deferred = True
+            cpus, gpus = claims(self.sweep.resources, *available())
+            self.threads, self.device = cpus, "auto" if gpus else "cpu"
+            execute(
+                queue,
+                self,
+                lambda run: self._spec(run).to_json(),
+                cpus=cpus,
+                gpus=gpus,
+                slots=None if resources.slots == "auto" else resources.slots,
+                check=self.interruption.check,
+                execution=self.execution,
+                timeout=resources.timeout,
+                room=Room(self.results),
+                cluster=cluster,
+            )
 
         try:
-            with ray_cluster(address, head):
-                self.interruption.listen()  # Ray has put its own handlers in place of ours
-                self.interruption.deferred = True
-                cpus, gpus = _claims(self.sweep, *available())
-                self.threads, self.device = cpus, "auto" if gpus else "cpu"
-                slots = self.sweep.resources.slots
-                execute(
-                    RunQueue(missing, self.sweep.resources.retries, self._more if self.search is not None else None),
-                    self,
-                    lambda run: self._spec(run).to_json(),
-                    cpus=cpus,
-                    gpus=gpus,
-                    slots=None if slots == "auto" else slots,
-                    check=self.interruption.check,
-                    execution=self.execution,
-                )
+            on_cluster(work, address, head, self._lost)
         except SystemExit:
             # Ray's answer to SIGTERM while it starts, which takes seconds, and its handler stands in place of ours.
             raise Interrupted(signal.SIGTERM) from None
@@ -227,6 +242,28 @@ class Driver:
         """The run has finished an epoch."""
         self.display.advanced(run, epoch, epochs, objective)
 
+    def hung(self, run: Run, seconds: float) -> None:
+        """The run has come no further for so long; its worker is about to be killed."""
+        self.display.say(f"{self._name(run)}, fold {run.fold}: no epoch for {seconds:g} s; its worker is ended")
+
+    def returned(self, run: Run) -> None:
+        """The run has stopped through no fault of its own, and waits again."""
+        self.display.gone(run)
+        self.books.gone(run)
+
+    def paused(self, reason: str) -> None:
+        """No run is handed out for now."""
+        self.display.say(f"Paused: {reason}. The sweep goes on when there is room; Ctrl-C stops it")
+
+    def resumed(self) -> None:
+        """Runs are handed out again."""
+        self.display.say("There is room again: the sweep goes on")
+
+    def _lost(self, reason: str) -> None:
+        self.interruption.deferred = False  # what follows may wait for a while
+        self.interruption.check()
+        self.display.say(f"{reason}; the sweep goes on with another")
+
     def crashed(self, run: Run, crashes: int, again: bool) -> None:
         """The run's worker died: it is retried from its last epoch, or given up and recorded as failed."""
         self.display.gone(run)
@@ -257,13 +294,19 @@ class Driver:
     def ended(self, run: Run, record: Record) -> None:
         """The run has its record: the books are brought up to date."""
         metric = self.sweep.objective.metric
-        failed = record.status == "failed"
-        outcome = f"failed: {record.error}" if failed else f"{metric} {_shown(record.metrics.get(metric))}"
+        value, failed = record.metrics.get(metric), record.status == "failed"
+        score = "undefined" if value is None else f"{value:.4f}"
+        outcome = f"failed: {record.error}" if failed else f"{metric} {score}"
         self.display.ended(run, self._name(run), run.fold, outcome, failed)
         self.books.ended(run, record)
 
-    def _report(self, runs: Sequence[Run]) -> int:
-        """The last lines on the screen, and the exit code."""
+    def _opened(self, found: Survey) -> OpenedSweep:
+        known = (tuple(self.planned.values()), self.ledger.records(self._runs()), self.books.leaderboard)
+        undrawn = self.search.left if self.search is not None else 0
+        return OpenedSweep(self.sweep, self.results, self.ledger, found, *known, undrawn)
+
+    def _conclude(self, runs: Sequence[Run], page: Path | None) -> int:
+        """The last lines on the screen, and the exit code. page: the report, if there is one."""
         records = self.ledger.records(runs)
         failed = {run: record for run, record in records.items() if record.status == "failed"}
         self.console.print(standings_table(self.books.standings(), self.sweep.objective.metric))
@@ -274,37 +317,10 @@ class Driver:
             f"{len(records) - len(failed)} of {len(runs)} runs complete"
             + (f", {len(failed)} failed; --retry-failed repeats them" if failed else "")
         )
-        self.display.say(f"Leaderboard: {shown(self.results / f'{self.sweep.name}.csv')}")
+        report = f"\nReport:      {shown(page)}" if page is not None else ""
+        self.display.say(f"Leaderboard: {shown(self.results / f'{self.sweep.name}.csv')}{report}")
         self.display.say(f"Dashboard:   optuna-dashboard sqlite:///{shown(self.results / STUDY_FILE)}")
         return 1 if failed else 0
 
     def _name(self, run: Run) -> str:
         return self.planned[run.configuration].configuration.name
-
-
-def _claims(sweep: Sweep, cores: float, gpus: float) -> tuple[int, float]:
-    """CPU cores and GPUs that one run occupies. Raises UserError for more than the cluster has.
-
-    On CPUs a core each: networks of this size gain less from a second thread than from a second run.
-    """
-    resources = sweep.resources
-    claimed_gpus = min(1.0, gpus) if resources.gpus == "auto" else float(resources.gpus)
-    problems = []
-    if claimed_gpus > gpus:
-        problems.append(Problem("resources.gpus", f"the cluster has {gpus:g} GPUs", value=resources.gpus))
-    fitting = max(1, int(cores * claimed_gpus / gpus)) if claimed_gpus and gpus else 1
-    cpus = fitting if resources.cpus == "auto" else resources.cpus
-    if cpus > cores:
-        problems.append(Problem("resources.cpus", f"the cluster has {cores:g} CPU cores", value=resources.cpus))
-    if problems:
-        raise UserError(problems)
-    return cpus, claimed_gpus
-
-
-def shown(path: Path) -> str:
-    """A path as a person would type it: relative to where the command is run, if it is below."""
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
-
-
-def _shown(value: float | None) -> str:
-    return "undefined" if value is None or math.isnan(value) else f"{value:.4f}"

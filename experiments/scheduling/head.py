@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -40,12 +41,13 @@ LOCAL: dict[str, Any] = {"address": "local", "include_dashboard": False, "object
 class Head:
     """Ray on this machine, starting from the moment that the object is made.
 
-    It must be made before Ray is imported here, which is when Ray reads how it proves who it is: both sides are
-    given a token of their own, since whoever can join a cluster can run programs on it.
+    The first must be made before Ray is imported here, which is when Ray reads how it proves who it is: both sides
+    are given a token of their own, since whoever can join a cluster can run programs on it. A later one, in the
+    place of one that is lost, has the same token.
     """
 
     def __init__(self) -> None:
-        if "ray" in sys.modules:
+        if "ray" in sys.modules and not {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & set(os.environ):
             raise RuntimeError("Ray is imported already and would not know this cluster's token")
         os.environ.setdefault("RAY_AUTH_MODE", "token")
         if "RAY_AUTH_TOKEN_PATH" not in os.environ:
@@ -73,6 +75,11 @@ class Head:
             raise RuntimeError(f"Ray cannot be started:\n{self._errors.read().decode(errors='replace')}")
         return address
 
+    @property
+    def lost(self) -> bool:
+        """Whether it has ended of itself, or has been killed."""
+        return self._process.poll() is not None
+
     def __enter__(self) -> Head:
         return self
 
@@ -85,16 +92,39 @@ class Head:
             end.close()
 
 
+def dead_parts() -> list[str]:
+    """The parts of the Ray that this process has started which have died and which nothing goes on without."""
+    from ray._private import worker
+
+    node = worker._global_node
+    dead: list[str] = [kind for kind, _ in node.dead_processes()] if node is not None else []
+    return [kind for kind in dead if kind in ("gcs_server", "raylet")]
+
+
 def main() -> None:
-    """Starts Ray, says where it is, and stops it at the end of the standard input."""
+    """Starts Ray, says where it is, and stops it at the end of the standard input.
+
+    Ends with 1 as soon as a part of it has died: Ray itself would wait for it for a minute, or for ever.
+    """
     import ray
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     ray.init(**LOCAL, log_to_driver=False, logging_level=logging.ERROR)
     with suppress(BrokenPipeError):  # the driver has gone already
         print(ray.get_runtime_context().gcs_address, flush=True)
+    threading.Thread(target=_watch, daemon=True).start()
     sys.stdin.buffer.read()
+    _leaving.set()
     ray.shutdown()
+
+
+_leaving = threading.Event()
+
+
+def _watch() -> None:
+    while not _leaving.wait(0.1):
+        if dead_parts() and not _leaving.is_set():
+            os._exit(1)  # the kernel ends Ray's other processes with this one
 
 
 if __name__ == "__main__":

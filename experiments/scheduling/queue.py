@@ -72,6 +72,12 @@ class RunQueue:
         self._waiting.appendleft(run)
         return True
 
+    def returned(self, run: Run) -> None:
+        """The run has no record through no fault of its own: it goes back to the front, and nothing is counted."""
+        if run in self._taken:
+            self._taken.remove(run)
+            self._waiting.appendleft(run)
+
     def crashes(self, run: Run) -> int:
         """How often the run's worker has died."""
         return self._crashes.get(run, 0)

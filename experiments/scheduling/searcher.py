@@ -4,37 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
-from ray.tune import Callback
 from ray.tune.search.searcher import Searcher
 
-from experiments.ledger import Record
+from experiments.scheduling.observer import Observer
 from experiments.scheduling.queue import Run, RunQueue
-
-
-class Observer(Protocol):
-    """What the driver does when something happens to a run. Called in the driver's main thread."""
-
-    def find(self, run: Run) -> Record | None:
-        """The run's record, if it has one by now."""
-        ...
-
-    def started(self, run: Run) -> None:
-        """A worker has taken the run."""
-        ...
-
-    def advanced(self, run: Run, epoch: int, epochs: int, objective: float | None) -> None:
-        """The run has finished an epoch."""
-        ...
-
-    def crashed(self, run: Run, crashes: int, again: bool) -> None:
-        """The run's worker died; the run is retried, or given up and to be recorded as failed."""
-        ...
-
-    def ended(self, run: Run, record: Record) -> None:
-        """The run has its record."""
-        ...
+from experiments.scheduling.room import Room
+from experiments.scheduling.trainable import NO_ROOM
 
 
 class LedgerSearcher(Searcher):
@@ -46,6 +23,9 @@ class LedgerSearcher(Searcher):
     at_once: how many runs fit. So many are suggested to begin with, since workers take seconds to start; from
     then on one more than is running, since what is suggested early is decided early. What the queue would
     have to ask for is suggested when there is room for it, and not before.
+
+    room: nothing is suggested while it says that there is none. check: called before every suggestion; what it raises
+    ends the sweep, also while Ray Tune waits for a suggestion and does nothing else.
     """
 
     def __init__(
@@ -55,10 +35,13 @@ class LedgerSearcher(Searcher):
         describe: Callable[[Run], dict[str, Any]],
         execution: str,
         at_once: int = 1,
+        room: Room | None = None,
+        check: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__()
         self._queue, self._observer, self._describe, self._execution = queue, observer, describe, execution
-        self._at_once = at_once
+        self._at_once, self._room, self._check = at_once, room, check
+        self._paused = False
         self._runs: dict[str, Run] = {}
         self._running: set[str] = set()
 
@@ -69,6 +52,9 @@ class LedgerSearcher(Searcher):
     # Ray's annotation leaves out the FINISHED that its own documentation names.
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
         """The next run without a record; None while enough wait or what is left has to wait; FINISHED at the end."""
+        self._check()
+        if not self._queue.exhausted and self._no_room():
+            return None
         if len(self._runs) - len(self._running) >= max(1, self._at_once - len(self._running)):
             return None
         ahead = len(self._runs) >= self._at_once
@@ -80,6 +66,16 @@ class LedgerSearcher(Searcher):
             self._queue.ended(run)
             self._observer.ended(run, record)
         return Searcher.FINISHED if self._queue.exhausted else None
+
+    def _no_room(self) -> bool:
+        """Whether the sweep has to pause; tells the observer when that changes."""
+        shortage = self._room.shortage() if self._room is not None else ""
+        if shortage and not self._paused:
+            self._observer.paused(shortage)
+        if self._paused and not shortage:
+            self._observer.resumed()
+        self._paused = bool(shortage)
+        return self._paused
 
     def run_of(self, trial_id: str) -> Run | None:
         """The run that a trial executes."""
@@ -99,33 +95,27 @@ class LedgerSearcher(Searcher):
             return
         record = self._observer.find(run)
         if record is not None:
+            if self._room is not None:
+                self._room.went_well()
             self._queue.ended(run)
             self._observer.ended(run, record)
+            return
+        if result is not None and NO_ROOM in result:
+            if self._room is not None:
+                self._room.met(result[NO_ROOM])
+            self._return(run)
             return
         again = self._queue.crashed(run)
         self._observer.crashed(run, self._queue.crashes(run), again)
 
+    def abandon(self) -> None:
+        """The cluster is lost: what ran has crashed, what had yet to begin waits again."""
+        for trial_id in list(self._runs):
+            if trial_id in self._running:
+                self.on_trial_complete(trial_id, error=True)
+            else:
+                self._return(self._runs.pop(trial_id))
 
-class SweepCallback(Callback):
-    """Passes what happens to trials on to the observer, and ends the sweep when asked to."""
-
-    def __init__(self, searcher: LedgerSearcher, observer: Observer, check: Callable[[], None]) -> None:
-        self._searcher, self._observer, self._check = searcher, observer, check
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {}
-
-    def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        """Ten times a second at least; `check` raises to end the sweep."""
-        self._check()
-
-    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """A worker has taken the trial."""
-        self._searcher.started(trial.trial_id)
-
-    def on_trial_result(
-        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
-    ) -> None:
-        """An epoch is done."""
-        if (run := self._searcher.run_of(trial.trial_id)) is not None and not result.get("done"):
-            self._observer.advanced(run, result["epoch"], result["epochs"], result["objective"])
+    def _return(self, run: Run) -> None:
+        self._queue.returned(run)
+        self._observer.returned(run)

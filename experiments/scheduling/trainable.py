@@ -12,6 +12,10 @@ from typing import Any, Protocol
 from ray import tune
 
 from experiments.training.spec import RunSpec
+from utils.files import disk_full
+
+NO_ROOM = "no_room"
+"""The key of a result that stands for an attempt which a full disk has ended."""
 
 
 class _Execution(Protocol):
@@ -40,10 +44,16 @@ class RunTrainable(tune.Trainable):
         return True
 
     def step(self) -> dict[str, Any]:
-        """One epoch."""
-        if self._execution is None:
-            self._execution = _load(self._config["execution"])(RunSpec.from_json(json.loads(self._config["spec"])))
-        progress = self._execution.step()
+        """One epoch. On a full disk the attempt ends here, without a record, and says so."""
+        try:
+            if self._execution is None:
+                self._execution = _load(self._config["execution"])(RunSpec.from_json(json.loads(self._config["spec"])))
+            progress = self._execution.step()
+        except Exception as error:
+            if not disk_full(error):
+                raise
+            self.cleanup()
+            return {"done": True, NO_ROOM: str(error), "worker": os.getpid()}
         return {
             "done": progress.ended,
             "epoch": progress.epoch,

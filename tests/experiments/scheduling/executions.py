@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import json
 import os
 import signal
@@ -80,3 +82,42 @@ class Meeting(Quick):
         deadline = time.time() + 30
         while len(list(place.iterdir())) < 2 and time.time() < deadline:
             time.sleep(0.05)
+
+
+class Stopped(Quick):
+    """Stops its process in as many attempts as ``settings.deaths`` says."""
+
+    def step(self) -> Progress:
+        attempts = self.spec.folder / "attempts"
+        begun = len(attempts.read_text().split()) if attempts.exists() else 0
+        if self.epoch == 0 and begun < self.spec.settings.get("deaths", 0):
+            with attempts.open("a") as file:
+                file.write(f"{os.getpid()}\n")
+            self.hang()
+            raise AssertionError("outlived the test")
+        if self.epoch == 0:
+            with attempts.open("a") as file:
+                file.write(f"{os.getpid()}\n")
+            self.epoch = 1
+            return Progress(1, 2, 0.5, ended=False)
+        return super().step()
+
+    def hang(self) -> None:
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+
+class InCCode(Stopped):
+    """Hangs in C, with the interpreter's lock held: no Python code runs any more, nor any handler of a signal."""
+
+    def hang(self) -> None:
+        ctypes.PyDLL(None).sleep(600)
+
+
+class OnFullDisk(Stopped):
+    """Meets a full disk instead."""
+
+    def hang(self) -> None:
+        try:
+            raise OSError(errno.ENOSPC, "No space left on device", str(self.spec.folder / "last.pt"))
+        except OSError as error:
+            raise RuntimeError("cannot write the archive") from error  # as torch answers

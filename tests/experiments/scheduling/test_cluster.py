@@ -20,6 +20,7 @@ from experiments.ledger import Ledger, Record
 from experiments.ledger.record import commit
 from experiments.scheduling import Run, RunQueue, fold_by_fold
 from experiments.scheduling.cluster import available, execute, ray_cluster
+from experiments.scheduling.room import Room
 from experiments.training.spec import RunSpec
 from utils.errors import UserError
 
@@ -38,12 +39,17 @@ class Sweep:
         self.events: list[tuple[Any, ...]] = []
 
     def execute(
-        self, execution: str = "Quick", slots: int | None = None, retries: int = 1, check: Callable[[], None] = int
+        self,
+        execution: str = "Quick",
+        slots: int | None = None,
+        retries: int = 1,
+        check: Callable[[], None] = int,
+        queue: RunQueue | None = None,
+        **options: Any,
     ) -> None:
-        queue = RunQueue(self.runs, retries)
-        execute(
-            queue, self, self.describe, cpus=1, gpus=0, slots=slots, check=check, execution=f"executions:{execution}"
-        )
+        queue = queue or RunQueue(self.runs, retries)
+        name = f"executions:{execution}"
+        execute(queue, self, self.describe, cpus=1, gpus=0, slots=slots, check=check, execution=name, **options)
         assert queue.exhausted
 
     def describe(self, run: Run) -> dict[str, Any]:
@@ -77,8 +83,20 @@ class Sweep:
     def crashed(self, run: Run, crashes: int, again: bool) -> None:
         self.events.append(("crashed", run, crashes, again))
 
+    def hung(self, run: Run, seconds: float) -> None:
+        self.events.append(("hung", run, seconds))
+
+    def returned(self, run: Run) -> None:
+        self.events.append(("returned", run))
+
     def ended(self, run: Run, record: Record) -> None:
         self.events.append(("ended", run))
+
+    def paused(self, reason: str) -> None:
+        self.events.append(("paused", reason))
+
+    def resumed(self) -> None:
+        self.events.append(("resumed", ""))
 
     def of(self, kind: str) -> list[Run]:
         return [event[1] for event in self.events if event[0] == kind]
@@ -159,9 +177,49 @@ class TestOnThisMachine:
         assert len(set(sweep.attempts(once))) == 2
         assert len(set(sweep.attempts(always))) == 3
 
+    @pytest.mark.parametrize("execution", ["Stopped", "InCCode"])
+    def test_a_hung_run_is_ended_and_retried_though_its_process_hears_nothing(
+        self, tmp_path: Path, execution: str
+    ) -> None:
+        hanging, other = Run("hanging", 0), Run("other", 0)
+        sweep = Sweep(tmp_path, [hanging, other], {hanging: 1})
+        sweep.execute(execution, timeout=15)
+        assert [event for event in sweep.events if event[0] == "hung"] == [("hung", hanging, 15)]
+        assert [event for event in sweep.events if event[0] == "crashed"] == [("crashed", hanging, 1, True)]
+        assert sorted(sweep.of("ended")) == sweep.runs
+        first, _ = sweep.attempts(hanging)
+        deadline = time.monotonic() + 20
+        while psutil.pid_exists(first) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert not psutil.pid_exists(first)
+
+    def test_a_run_that_meets_a_full_disk_waits_and_goes_on_in_the_same_process(self, tmp_path: Path) -> None:
+        run = Run("a", 0)
+        sweep = Sweep(tmp_path, [run], {run: 1})
+        sweep.execute("OnFullDisk", retries=0, room=Room(tmp_path, reserve=0))
+        kinds = [event[0] for event in sweep.events]
+        assert kinds == ["started", "returned", "paused", "resumed", "started", "advanced", "ended"]
+        assert len(sweep.attempts(run)) == 2
+
 
 class Stop(BaseException):
     pass
+
+
+@pytest.mark.parametrize("part", ["raylet", "gcs_server"])
+@pytest.mark.parametrize("head", [True, False], ids=["in a process of its own", "in this process"])
+def test_a_sweep_outlives_its_ray(tmp_path: Path, part: str, head: bool) -> None:
+    """In a process of its own, for whatever is left of a killed Ray."""
+    command = [sys.executable, str(HERE / "survivor.py"), part, "head" if head else "", str(tmp_path)]
+    paths = os.pathsep.join([str(HERE), str(PROJECT)])
+    ended = subprocess.run(
+        command, env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True, timeout=300
+    )
+    assert ended.returncode == 0, ended.stderr
+    answer = json.loads(ended.stdout.splitlines()[-1])
+    assert len(answer["lost"]) == 1 and "died" in answer["lost"][0]
+    assert sorted(answer["ended"]) == [["a", 0], ["b", 0], ["c", 0]]
+    assert answer["clusters"] == 2
 
 
 def test_what_check_raises_ends_it_promptly_and_the_workers_with_it(

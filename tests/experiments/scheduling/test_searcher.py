@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import shutil
+import time
 from pathlib import Path
 from typing import Any
 
+import pytest
 from ray.tune.search.searcher import Searcher
 
 from experiments.ledger import Ledger, Record
 from experiments.ledger.record import commit
 from experiments.scheduling import Run, RunQueue
+from experiments.scheduling.room import Room
 from experiments.scheduling.searcher import LedgerSearcher
+from experiments.scheduling.trainable import NO_ROOM
 
 
 class Watcher:
@@ -33,8 +38,20 @@ class Watcher:
     def crashed(self, run: Run, crashes: int, again: bool) -> None:
         self.calls.append(("crashed", run, crashes, again))
 
+    def hung(self, run: Run, seconds: float) -> None:
+        raise AssertionError("no epochs here")
+
+    def returned(self, run: Run) -> None:
+        self.calls.append(("returned", run))
+
     def ended(self, run: Run, record: Record) -> None:
         self.calls.append(("ended", run))
+
+    def paused(self, reason: str) -> None:
+        self.calls.append(("paused", reason))
+
+    def resumed(self) -> None:
+        self.calls.append(("resumed",))
 
 
 def record(run: Run) -> Record:
@@ -139,3 +156,73 @@ def test_what_is_to_be_asked_for_waits_until_there_is_room_for_it(tmp_path: Path
     end("t4", Run("c", 1))
     assert searcher.suggest("t5") == Searcher.FINISHED
     assert known == [0, 1, 3, 5]
+
+
+def test_an_attempt_that_a_full_disk_ends_waits_again_and_counts_for_nothing(tmp_path: Path) -> None:
+    run = Run("a", 0)
+    watcher = Watcher(Ledger(tmp_path, "s"))
+    room = Room(tmp_path, reserve=0)
+    searcher = LedgerSearcher(RunQueue([run], retries=0), watcher, lambda run: {"fold": run.fold}, "m:C", room=room)
+    for trial in ("t0", "t1", "t2"):
+        room._until = 0.0  # the while is over
+        assert suggested(searcher, trial) == 0
+        searcher.on_trial_complete(trial, {NO_ROOM: "last.pt"})
+        assert searcher.suggest("t9") is None
+    kinds = [call[0] for call in watcher.calls]
+    assert kinds == ["returned", "paused", "resumed", "returned", "paused", "resumed", "returned", "paused"]
+    assert "last.pt" in watcher.calls[1][1]
+
+
+def test_nothing_is_handed_out_while_the_disk_is_nearly_full_and_a_wish_to_stop_is_heard(tmp_path: Path) -> None:
+    free = shutil.disk_usage(tmp_path).free
+    room = Room(tmp_path, reserve=2 * free)
+    watcher, stop = Watcher(Ledger(tmp_path, "s")), [False]
+
+    def check() -> None:
+        if stop[0]:
+            raise KeyboardInterrupt
+
+    queue = RunQueue([Run("a", 0)])
+    searcher = LedgerSearcher(queue, watcher, lambda run: {"fold": run.fold}, "m:C", room=room, check=check)
+    assert searcher.suggest("t0") is None and searcher.suggest("t0") is None
+    [(kind, reason)] = watcher.calls
+    assert kind == "paused" and "MB are free" in reason
+    stop[0] = True
+    with pytest.raises(KeyboardInterrupt):
+        searcher.suggest("t0")
+    stop[0], room._reserve, room._asked = False, free // 2, 0.0
+    assert suggested(searcher, "t0") == 0
+    assert watcher.calls[1:] == [("resumed",)]
+
+
+def test_what_ran_on_a_lost_cluster_has_crashed_and_what_waited_there_waits_again(tmp_path: Path) -> None:
+    runs = [Run("a", fold) for fold in range(4)]
+    queue = RunQueue(runs, retries=1)
+    watcher = Watcher(Ledger(tmp_path, "s"))
+    searcher = LedgerSearcher(queue, watcher, lambda run: {"fold": run.fold}, "m:C", at_once=3)
+    assert [suggested(searcher, f"t{fold}") for fold in range(3)] == [0, 1, 2]
+    searcher.started("t0")
+    searcher.started("t1")
+    commit(record(runs[1]), watcher.ledger.folder(*runs[1]))
+    watcher.calls.clear()
+    searcher.abandon()
+    assert watcher.calls == [("crashed", runs[0], 1, True), ("ended", runs[1]), ("returned", runs[2])]
+    assert sorted(queue.take() or runs[1] for _ in range(3)) == [runs[0], runs[2], runs[3]]
+    assert queue.take() is None
+
+
+def test_the_pause_after_a_full_disk_doubles_until_a_run_gets_through(tmp_path: Path) -> None:
+    room, pauses = Room(tmp_path, reserve=0), []
+    for _ in range(9):
+        before = time.monotonic()
+        room.met("best.pt")
+        room.met("last.pt")  # a neighbour, in the same pause
+        pauses.append(round(room._until - before))
+        assert "last.pt" in room.shortage()
+        room._until = 0.0
+        assert room.shortage() == ""
+    assert pauses == [5, 10, 20, 40, 80, 160, 300, 300, 300]
+    room.went_well()
+    before = time.monotonic()
+    room.met("best.pt")
+    assert round(room._until - before) == 5
