@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
+from utils.faults import chain
+
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object], durable: bool = False) -> None:
     """Calls `write` with a temporary file in the folder of `path`, then renames it to `path`.
@@ -44,20 +46,9 @@ def write_text_atomically(path: Path, text: str, durable: bool = False) -> None:
 def disk_full(error: BaseException) -> bool:
     """Whether `error` came of a disk without room, or of a spent quota, whatever a library has made of it.
 
-    Both chains are looked through, ``__cause__`` and ``__context__``: torch answers a failed write with an exception of
-    its own.
+    Torch answers a failed write with an exception of its own.
     """
-    seen: set[int] = set()
-    waiting: list[BaseException | None] = [error]
-    while waiting:
-        current = waiting.pop()
-        if current is None or id(current) in seen:
-            continue
-        if isinstance(current, OSError) and current.errno in (errno.ENOSPC, errno.EDQUOT):
-            return True
-        seen.add(id(current))
-        waiting += [current.__context__, current.__cause__]
-    return False
+    return any(isinstance(one, OSError) and one.errno in (errno.ENOSPC, errno.EDQUOT) for one in chain(error))
 
 
 def free_bytes(folder: Path) -> int:

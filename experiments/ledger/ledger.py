@@ -10,7 +10,7 @@ from pathlib import Path
 from experiments.ledger.record import RECORD_FILE, Record, RecordError, read
 
 # Inside a run's folder; a run that is started over begins without them.
-STATE_FILES = ("last.pt", "best.pt", "epochs.csv", "cases.csv")
+STATE_FILES = ("last.pt", "best.pt", "epochs.csv", "cases.csv", "adjustments.json")
 
 
 class Ledger:

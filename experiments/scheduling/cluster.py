@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import math
 import os
 import socket
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -21,7 +22,7 @@ from experiments.scheduling.observer import Observer
 from experiments.scheduling.queue import Run, RunQueue
 from experiments.scheduling.room import Room
 from experiments.scheduling.searcher import LedgerSearcher
-from experiments.scheduling.trainable import RunTrainable
+from experiments.scheduling.trainable import FRESH, RunTrainable
 from experiments.training import EXECUTION
 from utils.errors import Problem, UserError
 
@@ -192,7 +193,7 @@ def execute(
     searcher = LedgerSearcher(queue, observer, describe, execution, at_once, room, check_all)
     with tempfile.TemporaryDirectory(prefix="sweep-ray-") as scratch:
         tuner = tune.Tuner(
-            tune.with_resources(RunTrainable, {"cpu": cpus, "gpu": gpus}),
+            tune.with_resources(RunTrainable, functools.partial(_claim, cpus, gpus)),
             tune_config=tune.TuneConfig(
                 search_alg=searcher, num_samples=-1, max_concurrent_trials=slots, reuse_actors=True
             ),
@@ -208,6 +209,15 @@ def execute(
         except ClusterLost:
             searcher.abandon()
             raise
+
+
+def _claim(cpus: int, gpus: float, config: Mapping[str, Any]) -> tune.PlacementGroupFactory:
+    """What an attempt occupies.
+
+    Ray Tune gives it the process of a run before that occupied the same: a name of its own makes it another.
+    """
+    name = {"name": config[FRESH]} if FRESH in config else {}
+    return tune.PlacementGroupFactory([{"CPU": cpus, "GPU": gpus}], **name)
 
 
 def _fitting(cpus: int, gpus: float) -> int:

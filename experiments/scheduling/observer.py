@@ -35,6 +35,10 @@ class Observer(Protocol):
         """The run has stopped through no fault of its own, and waits again."""
         ...
 
+    def adjusted(self, run: Run, note: str) -> None:
+        """The run, which `returned`, has run out of memory; what it will do about it."""
+        ...
+
     def ended(self, run: Run, record: Record) -> None:
         """The run has its record."""
         ...

@@ -18,7 +18,7 @@ class RunQueue:
     """Hands out each run once, in the order given, which is fold 0 of every configuration, then fold 1, and so on.
 
     So the whole table can be compared after a third of a 3-fold sweep. A run whose worker died goes
-    back to the front, at most `retries` times.
+    back to the front, at most `retries` times. A run that was set apart comes when all others have ended, alone.
 
     more: asked for further runs whenever none waits and there is room for one; what it answers depends on what has
     ended by then, so that it is not asked earlier. When it has no more it is not asked again.
@@ -28,44 +28,61 @@ class RunQueue:
         self.retries = retries
         self._more = more
         self._waiting = deque(runs)
+        self._apart: deque[Run] = deque()
         self._taken: set[Run] = set()
+        self._alone: Run | None = None
         self._crashes: dict[Run, int] = {}
         if len(set(self._waiting)) != len(self._waiting):
             raise ValueError("a run is queued twice")
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return len(self._waiting) + len(self._apart)
 
     @property
     def exhausted(self) -> bool:
         """True when nothing waits or is to be asked for, and nothing that was taken could still come back."""
-        return not self._waiting and not self._taken and self._more is None
+        return not len(self) and not self._taken and self._more is None
 
     def take(self, ahead: bool = False) -> Run | None:
         """The next run, or None when none waits (one that is taken may yet come back).
 
         ahead: whether there is no room for it yet, so that it is only taken if it waits already.
         """
+        if self._alone is not None:
+            return None
         if not self._waiting and self._more is not None and not ahead:
             asked = self._more()
             self._waiting.extend(asked)
             if not asked:
                 self._more = None
-        if not self._waiting:
+        if self._waiting:
+            run = self._waiting.popleft()
+        elif self._apart and not self._taken and self._more is None:
+            run = self._alone = self._apart.popleft()
+        else:
             return None
-        run = self._waiting.popleft()
         self._taken.add(run)
         return run
+
+    def set_apart(self, run: Run) -> bool:
+        """Puts a run that was taken behind all others; False if it was taken because nothing else is out."""
+        if run == self._alone:
+            return False
+        self._taken.remove(run)
+        self._apart.append(run)
+        return True
 
     def ended(self, run: Run) -> None:
         """The run has its record; a run that is not out is ignored."""
         self._taken.discard(run)
+        if run == self._alone:
+            self._alone = None
 
     def crashed(self, run: Run) -> bool:
         """The run's worker died without a record. Returns False when it has used up its retries."""
         if run not in self._taken:
             return True
-        self._taken.remove(run)
+        self.ended(run)
         self._crashes[run] = self._crashes.get(run, 0) + 1
         if self._crashes[run] > self.retries:
             return False
@@ -75,7 +92,7 @@ class RunQueue:
     def returned(self, run: Run) -> None:
         """The run has no record through no fault of its own: it goes back to the front, and nothing is counted."""
         if run in self._taken:
-            self._taken.remove(run)
+            self.ended(run)
             self._waiting.appendleft(run)
 
     def crashes(self, run: Run) -> int:

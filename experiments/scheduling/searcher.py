@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from ray.tune.search.searcher import Searcher
@@ -11,14 +12,16 @@ from ray.tune.search.searcher import Searcher
 from experiments.scheduling.observer import Observer
 from experiments.scheduling.queue import Run, RunQueue
 from experiments.scheduling.room import Room
-from experiments.scheduling.trainable import NO_ROOM
+from experiments.scheduling.trainable import FRESH, NO_ROOM
+from experiments.training.adjustments import Adjustments
 
 
 class LedgerSearcher(Searcher):
     """Suggests what the ledger does not have yet.
 
     Not an optimiser: the decisions are the queue's. What a trial came to is read from the ledger, never
-    from Ray's result, which can be missing (a worker that died after its commit) or late.
+    from Ray's result, which can be missing (a worker that died after its commit) or late. An attempt without a record
+    has run out of memory, which is no crash, if the run's folder has other adjustments than before.
 
     at_once: how many runs fit. So many are suggested to begin with, since workers take seconds to start; from
     then on one more than is running, since what is suggested early is decided early. What the queue would
@@ -44,6 +47,7 @@ class LedgerSearcher(Searcher):
         self._paused = False
         self._runs: dict[str, Run] = {}
         self._running: set[str] = set()
+        self._before: dict[str, tuple[Path, object]] = {}
 
     # Ray pickles the searcher into its snapshots, which nobody reads: the ledger is the truth.
     def __getstate__(self) -> dict[str, Any]:
@@ -60,12 +64,25 @@ class LedgerSearcher(Searcher):
         ahead = len(self._runs) >= self._at_once
         while (run := self._queue.take(ahead)) is not None:
             record = self._observer.find(run)
-            if record is None:
-                self._runs[trial_id] = run
-                return {"spec": json.dumps(self._describe(run)), "execution": self._execution}
-            self._queue.ended(run)
-            self._observer.ended(run, record)
+            if record is not None:
+                self._queue.ended(run)
+                self._observer.ended(run, record)
+            elif (config := self._begin(trial_id, run)) is not None:
+                return config
         return Searcher.FINISHED if self._queue.exhausted else None
+
+    def _begin(self, trial_id: str, run: Run) -> dict[str, Any] | None:
+        """The configuration of an attempt; None if the run has to be alone, and is not."""
+        spec = self._describe(run)
+        folder = Path(spec["folder"])
+        adjusted = Adjustments.read(folder)
+        if adjusted.alone and self._queue.set_apart(run):
+            return None
+        self._runs[trial_id] = run
+        self._before[trial_id] = folder, adjusted.rung
+        config = {"spec": json.dumps(spec), "execution": self._execution}
+        # What another run has left in its process is what this one may lack.
+        return config if adjusted.rung == Adjustments().rung else {**config, FRESH: trial_id}
 
     def _no_room(self) -> bool:
         """Whether the sweep has to pause; tells the observer when that changes."""
@@ -93,6 +110,7 @@ class LedgerSearcher(Searcher):
         self._running.discard(trial_id)
         if run is None:
             return
+        folder, rung = self._before.pop(trial_id)
         record = self._observer.find(run)
         if record is not None:
             if self._room is not None:
@@ -105,6 +123,10 @@ class LedgerSearcher(Searcher):
                 self._room.met(result[NO_ROOM])
             self._return(run)
             return
+        if (adjusted := Adjustments.read(folder)).rung != rung:
+            self._return(run)
+            self._observer.adjusted(run, adjusted.notes[-1])
+            return
         again = self._queue.crashed(run)
         self._observer.crashed(run, self._queue.crashes(run), again)
 
@@ -114,6 +136,7 @@ class LedgerSearcher(Searcher):
             if trial_id in self._running:
                 self.on_trial_complete(trial_id, error=True)
             else:
+                del self._before[trial_id]
                 self._return(self._runs.pop(trial_id))
 
     def _return(self, run: Run) -> None:

@@ -16,6 +16,8 @@ from utils.files import disk_full
 
 NO_ROOM = "no_room"
 """The key of a result that stands for an attempt which a full disk has ended."""
+FRESH = "fresh"
+"""The key of a configuration that wants a process of its own; the value is the only one of its kind."""
 
 
 class _Execution(Protocol):
@@ -44,7 +46,10 @@ class RunTrainable(tune.Trainable):
         return True
 
     def step(self) -> dict[str, Any]:
-        """One epoch. On a full disk the attempt ends here, without a record, and says so."""
+        """One epoch. On a full disk the attempt ends here, without a record, and says so.
+
+        What else it raises makes Ray Tune end the process; so it must be where memory is lacking.
+        """
         try:
             if self._execution is None:
                 self._execution = _load(self._config["execution"])(RunSpec.from_json(json.loads(self._config["spec"])))

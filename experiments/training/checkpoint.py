@@ -10,7 +10,8 @@ from typing import Any, BinaryIO
 
 import torch
 
-from experiments.training.interruption import interruption_behind
+from experiments.training.memory import out_of_memory
+from utils.faults import interruption_behind
 from utils.files import write_atomically
 
 FORMAT = 1
@@ -49,6 +50,8 @@ def load(path: Path, device: torch.device) -> dict[str, Any] | None:
     except Exception as error:  # torch raises whatever its zip and unpickling layers meet
         if interruption := interruption_behind(error):
             raise interruption from None
+        if out_of_memory(error):
+            raise  # the file may well be in order
         warnings.warn(f"{path} cannot be read ({error}); starting without it", stacklevel=2)
         return None
     if not isinstance(state, dict) or state.get("format") != FORMAT:

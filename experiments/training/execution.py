@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import functools
+import gc
 import io
 import math
 import platform
@@ -20,11 +21,14 @@ import torch
 
 from experiments.ledger.lock import RunLock
 from experiments.ledger.record import CHECKPOINT, TABLES, Record, RecordError, commit, read, seal
+from experiments.sweep import Settings
+from experiments.training.adjustments import Adjustments, OutOfMemoryError
 from experiments.training.evaluation import cases_csv, inference_milliseconds
-from experiments.training.interruption import interruption_behind
+from experiments.training.memory import out_of_memory, too_few_cases
 from experiments.training.network import network_cost
-from experiments.training.run import Epoch, TrainingRun, device_of
+from experiments.training.run import BEST, LAST, PREVIOUS, DivergedError, Epoch, TrainingRun, device_of
 from experiments.training.spec import RunSpec
+from utils.faults import interruption_behind
 from utils.files import disk_full, write_text_atomically
 from utils.images.cache import ImageCache
 from utils.splits.folds import Split
@@ -46,7 +50,8 @@ class Execution:
 
     A run that has a record already ends at once, without training: a result is recorded exactly once.
     An exception in training ends the run as failed, with its reason in the record and its traceback in
-    ``error.txt``; only the end of the process leaves a run without a record.
+    ``error.txt``. Without a record an attempt ends by the end of the process, on a full disk, and by
+    OutOfMemoryError as long as the run could do with less memory: then the next attempt wants a fresh process.
     """
 
     def __init__(self, spec: RunSpec) -> None:
@@ -79,13 +84,18 @@ class Execution:
                 raise interruption from None
             if disk_full(error):
                 raise  # not the run's fault: it goes on when there is room
-            self._fail(error)
+            if isinstance(error, DivergedError) and (again := self._slower()):
+                return again
+            self._fail(self._on_the_ladder(error))
         return self._ended()
 
     def close(self) -> None:
         """Gives the run's lock back and lets go of the network; safe to call twice."""
         self._run = None
         self._lock.release()
+        if torch.cuda.is_initialized():
+            gc.collect()
+            torch.cuda.empty_cache()  # what this process keeps, its neighbours on the GPU cannot have
 
     def _recorded(self) -> bool:
         try:
@@ -112,9 +122,50 @@ class Execution:
             raise error
         self._started_over = True
         warnings.warn(f"{error}; starting over", stacklevel=2)
-        (self.spec.folder / "last.pt").unlink(missing_ok=True)
+        (self.spec.folder / LAST).unlink(missing_ok=True)
         self._run = self._begin()
         return Progress(0, self._run.settings.training.epochs, None, ended=False)
+
+    def _slower(self) -> Progress | None:
+        """From the first epoch at a tenth of the learning rate, once, where the settings say so."""
+        assert self._run is not None, "nothing has diverged before the run began"
+        run, training = self._run, self._run.settings.training
+        if not training.retry_diverged or run.adjusted.lr is not None:
+            return None
+        run.adjusted.at_lower_rate(training.lr, len(run.history) + 1).write(self.spec.folder)
+        for name in (LAST, BEST, PREVIOUS):
+            (self.spec.folder / name).unlink(missing_ok=True)
+        self.close()
+        return Progress(0, training.epochs, None, ended=False)
+
+    def _on_the_ladder(self, error: Exception) -> Exception:
+        """Raises OutOfMemoryError where the run may fit in another way, which is noted for the next attempt.
+
+        Else answers the error to fail with.
+        """
+        adjusted, settings = Adjustments.read(self.spec.folder), Settings.model_validate(self.spec.settings)
+        batch_size = settings.training.batch_size
+        if out_of_memory(error):
+            further = adjusted.with_less_memory(batch_size, self._when())
+            if further is None:
+                last = str(error).strip().partition("\n")[0]
+                lacking = OutOfMemoryError(f"one case at a time, alone and with activation checkpointing: {last}")
+                lacking.__cause__ = error
+                return lacking
+        elif adjusted.micro_batch == 1 and not adjusted.checkpointing and batch_size > 1 and too_few_cases(error):
+            further = adjusted.with_two_cases(batch_size)
+        else:
+            return error
+        further.write(self.spec.folder)
+        traceback.clear_frames(error.__traceback__)  # they hold the tensors that filled the memory
+        self.close()
+        raise OutOfMemoryError(further.notes[-1]) from None
+
+    def _when(self) -> str:
+        """Where a run that has met an error was."""
+        if self._run is None:
+            return "at the start"
+        return "in the test" if self._run.done else f"in epoch {len(self._run.history) + 1}"
 
     def _ended(self) -> Progress:
         epochs = len(self._run.history) if self._run else 0
@@ -124,7 +175,6 @@ class Execution:
 
     def _finish(self, run: TrainingRun) -> None:
         """Evaluates the best checkpoint, which is in the network, on the test part and commits the record."""
-        run.load_best()
         evaluation = run.test()
         write_text_atomically(self.spec.folder / "cases.csv", cases_csv(evaluation, run.cache, run.groups))
         peak = run.peak_memory.mebibytes()
@@ -148,7 +198,7 @@ class Execution:
         commit(record, self.spec.folder)
         # A finished run has nothing to resume; its optimizer state is two thirds of the disk it takes.
         with contextlib.suppress(OSError):  # the record stands; it must not be overwritten by a failure to tidy up
-            (self.spec.folder / "last.pt").unlink()
+            (self.spec.folder / LAST).unlink()
 
     def _fail(self, error: Exception) -> None:
         (self.spec.folder / "error.txt").write_text("".join(traceback.format_exception(error)), encoding="utf-8")
@@ -161,6 +211,7 @@ class Execution:
             error=": ".join(reason),
             epochs=epochs,
             train_seconds=seconds,
+            adjustments=Adjustments.read(self.spec.folder).notes,
             finished=_now(),
         )
         commit(failed, self.spec.folder)

@@ -1,4 +1,4 @@
-"""Peak memory of a run: of the GPU where it trains on one, else of the worker's process."""
+"""Memory of a run: its peak, on the GPU where it trains on one, else of the worker's process; and the lack of it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,33 @@ import sys
 from pathlib import Path
 
 import torch
+
+from utils.faults import chain
+
+# Not every lack of memory has an exception of its own: these are the words of the CPU's allocator (on Linux, and
+# elsewhere), of Apple's GPUs, and of libraries beside torch's own allocator.
+_WORDS = (
+    "DefaultCPUAllocator: can't allocate memory",
+    "DefaultCPUAllocator: not enough memory",
+    "MPS backend out of memory",
+    "CUDA error: out of memory",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+)
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether `error` came of an allocator, of a GPU or of the host, that had no more to give."""
+    return any(
+        isinstance(one, torch.OutOfMemoryError | MemoryError)
+        or (isinstance(one, RuntimeError) and any(words in str(one) for words in _WORDS))
+        for one in chain(error)
+    )
+
+
+def too_few_cases(error: BaseException) -> bool:
+    """Whether batch normalisation has refused to train on a single value per channel, in the words of torch."""
+    return isinstance(error, ValueError) and "Expected more than 1 value per channel when training" in str(error)
 
 
 class PeakMemory:

@@ -16,6 +16,7 @@ import torch
 
 from experiments.sweep import Settings
 from experiments.training import checkpoint
+from experiments.training.adjustments import Adjustments
 from experiments.training.batches import Batch, Batches, CaseDataset, evaluation_batches
 from experiments.training.evaluation import SNAPSHOTS, Evaluation, NotFiniteError, Snapshots, evaluate, number
 from experiments.training.evaluation.snapshots import cases_to_show
@@ -24,6 +25,7 @@ from experiments.training.memory import PeakMemory
 from experiments.training.network import build_network, mask_channels
 from experiments.training.optimization import LearningRate, make_optimizer
 from experiments.training.spec import RunSpec
+from models.checkpointing import checkpoint_activations
 from models.latent_augmentation import minority_classes
 from utils.identity import derive_seed
 from utils.images.augmentation import Augmentation
@@ -67,13 +69,15 @@ class TrainingRun:
 
     def __init__(self, spec: RunSpec, cache: ImageCache, fold: Fold, groups: Mapping[str, str]) -> None:
         self.spec = spec
-        self.settings = Settings.model_validate(spec.settings)
+        self.adjusted = Adjustments.read(spec.folder)
+        self.settings = self.adjusted.in_settings(Settings.model_validate(spec.settings))
+        self._at_once = self.adjusted.micro_batch or self.settings.training.batch_size
         self.cache, self.fold, self.groups = cache, fold, groups
         self.device = device_of(spec.device)
         torch.set_num_threads(spec.threads)
         cv2.setNumThreads(1)  # its own pool would compete with torch's for the same cores
         self.history: list[Epoch] = []
-        self.adjustments: list[str] = []
+        self.adjustments = [*self.adjusted.notes]
         self.best: tuple[float, int] | None = None
         self.peak_memory = PeakMemory(self.device)
         self.peak_memory.start()
@@ -84,6 +88,8 @@ class TrainingRun:
         model, training = self.settings.model, self.settings.training
         torch.manual_seed(derive_seed(self.spec.seed, "initialisation"))
         network = build_network(model, len(self.cache.classes), self.spec.weights)
+        if self.adjusted.checkpointing:
+            checkpoint_activations(network.encoder, network.decoder)
         layout = torch.channels_last if training.channels_last else torch.contiguous_format
         self.network = network.to(self.device, memory_format=layout)  # type: ignore[call-overload]
         self.optimizer = make_optimizer(self.network.parameters(), training)
@@ -105,7 +111,7 @@ class TrainingRun:
         self.snapshots = self._no_snapshots()
 
     def _plain_batches(self, positions: list[int]) -> Batches:
-        return evaluation_batches(self.cache, positions, self.settings.training.batch_size, self.device)
+        return evaluation_batches(self.cache, positions, self._at_once, self.device)
 
     def _no_snapshots(self) -> Snapshots:
         return Snapshots.of([self.cache.ids[position] for position in self.shown], self.cache.masks.shape[1:])
@@ -193,20 +199,25 @@ class TrainingRun:
         return mean
 
     def _train_step(self, batch: Batch) -> torch.Tensor:
+        """One step of the optimizer; the batch's loss."""
         training = self.settings.training
-        images = batch.images
-        if training.channels_last:
-            images = images.contiguous(memory_format=torch.channels_last)
         self.optimizer.zero_grad(set_to_none=True)
-        with self._autocast():
-            loss = self.loss(self.network(images, batch.labels), batch.masks, batch.labels)
-        self.scaler.scale(loss).backward()
+        losses = []
+        for part in batch.parts(self._at_once):
+            images = part.images
+            if training.channels_last:
+                images = images.contiguous(memory_format=torch.channels_last)
+            with self._autocast():
+                loss = self.loss(self.network(images, part.labels), part.masks, part.labels)
+            loss = loss * (len(part.labels) / len(batch.labels))
+            self.scaler.scale(loss).backward()
+            losses.append(loss.detach())
         if training.gradient_clip is not None:
             self.scaler.unscale_(self.optimizer)
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), training.gradient_clip)
         self.scaler.step(self.optimizer)
         self.scaler.update()
-        return loss.detach()
+        return torch.stack(losses).sum()
 
     @contextlib.contextmanager
     def _autocast(self) -> Iterator[None]:
@@ -236,19 +247,20 @@ class TrainingRun:
             "best": list(self.best) if self.best else None,
             "history": [vars(epoch) for epoch in self.history],
         }
-        checkpoint.save(self.spec.folder / "last.pt", {**state, **self._identity()})
+        checkpoint.save(self.spec.folder / LAST, {**state, **self._identity()})
         (self.spec.folder / PREVIOUS).unlink(missing_ok=True)
 
     def _identity(self) -> dict[str, Any]:
         """What a checkpoint must agree on with a run that goes on from it."""
-        return {"configuration": self.spec.configuration, "fold": self.spec.fold, "seed": self.spec.seed}
+        rate = {} if self.adjusted.lr is None else {"lr": self.adjusted.lr}
+        return {"configuration": self.spec.configuration, "fold": self.spec.fold, "seed": self.spec.seed, **rate}
 
     def _resume(self) -> None:
-        state = checkpoint.load(self.spec.folder / "last.pt", self.device)
+        state = checkpoint.load(self.spec.folder / LAST, self.device)
         if state is None:
             return
         fault = ""
-        if any(state.get(key) != value for key, value in self._identity().items()):
+        if any(state.get(key) != self._identity().get(key) for key in ("configuration", "fold", "seed", "lr")):
             fault = "last.pt is of another run"
         elif state["best"] is not None and not self._has_best_of(state["best"][1]):
             # It is damaged or gone: the checkpoint to report is missing.
@@ -295,7 +307,7 @@ class TrainingRun:
 
 
 _PARTS = ("train", "validation", "test")
-BEST, PREVIOUS = "best.pt", "previous.pt"
+BEST, PREVIOUS, LAST = "best.pt", "previous.pt", "last.pt"
 
 
 def device_of(name: str) -> torch.device:

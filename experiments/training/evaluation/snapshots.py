@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.training.interruption import interruption_behind
+from utils.faults import interruption_behind
 from utils.files import write_atomically
 from utils.images.cache import ImageCache
 

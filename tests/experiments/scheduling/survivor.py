@@ -19,7 +19,7 @@ def main(part: str, with_head: bool, folder: Path) -> None:
     with ExitStack() as stack:
         head = stack.enter_context(Head()) if with_head else None
         # Ray must not be imported before there is a head.
-        from test_cluster import Sweep
+        from tests.experiments.scheduling.test_cluster import Sweep
 
         from experiments.scheduling import Run, RunQueue
         from experiments.scheduling.cluster import Cluster, on_cluster

@@ -86,6 +86,9 @@ class Sweep:
     def hung(self, run: Run, seconds: float) -> None:
         self.events.append(("hung", run, seconds))
 
+    def adjusted(self, run: Run, note: str) -> None:
+        self.events.append(("adjusted", run, note))
+
     def returned(self, run: Run) -> None:
         self.events.append(("returned", run))
 

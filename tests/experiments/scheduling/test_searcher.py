@@ -26,6 +26,9 @@ class Watcher:
         self.ledger = ledger
         self.calls: list[tuple[Any, ...]] = []
 
+    def describe(self, run: Run) -> dict[str, Any]:
+        return {"fold": run.fold, "folder": str(self.ledger.folder(*run))}
+
     def find(self, run: Run) -> Record | None:
         return self.ledger.get(*run)
 
@@ -40,6 +43,9 @@ class Watcher:
 
     def hung(self, run: Run, seconds: float) -> None:
         raise AssertionError("no epochs here")
+
+    def adjusted(self, run: Run, note: str) -> None:
+        self.calls.append(("adjusted", run, note))
 
     def returned(self, run: Run) -> None:
         self.calls.append(("returned", run))
@@ -62,7 +68,7 @@ def record(run: Run) -> Record:
 
 def searcher_of(folder: Path, runs: list[Run], at_once: int) -> tuple[LedgerSearcher, Watcher]:
     watcher = Watcher(Ledger(folder, "s"))
-    return LedgerSearcher(RunQueue(runs, retries=1), watcher, lambda run: {"fold": run.fold}, "m:C", at_once), watcher
+    return LedgerSearcher(RunQueue(runs, retries=1), watcher, watcher.describe, "m:C", at_once), watcher
 
 
 def suggested(searcher: LedgerSearcher, trial: str) -> int | str | None:
@@ -130,7 +136,13 @@ def test_what_is_to_be_asked_for_waits_until_there_is_room_for_it(tmp_path: Path
         return [Run(name, 0), Run(name, 1)] if name else []
 
     queue = RunQueue([], retries=1, more=more)
-    searcher = LedgerSearcher(queue, watcher, lambda run: {"fold": f"{run.configuration}{run.fold}"}, "m:C", at_once=2)
+    searcher = LedgerSearcher(
+        queue,
+        watcher,
+        lambda run: {"fold": f"{run.configuration}{run.fold}", "folder": str(tmp_path)},
+        "m:C",
+        at_once=2,
+    )
 
     def end(trial: str, run: Run) -> None:
         commit(record(run), watcher.ledger.folder(*run))
@@ -162,7 +174,7 @@ def test_an_attempt_that_a_full_disk_ends_waits_again_and_counts_for_nothing(tmp
     run = Run("a", 0)
     watcher = Watcher(Ledger(tmp_path, "s"))
     room = Room(tmp_path, reserve=0)
-    searcher = LedgerSearcher(RunQueue([run], retries=0), watcher, lambda run: {"fold": run.fold}, "m:C", room=room)
+    searcher = LedgerSearcher(RunQueue([run], retries=0), watcher, watcher.describe, "m:C", room=room)
     for trial in ("t0", "t1", "t2"):
         room._until = 0.0  # the while is over
         assert suggested(searcher, trial) == 0
@@ -183,7 +195,7 @@ def test_nothing_is_handed_out_while_the_disk_is_nearly_full_and_a_wish_to_stop_
             raise KeyboardInterrupt
 
     queue = RunQueue([Run("a", 0)])
-    searcher = LedgerSearcher(queue, watcher, lambda run: {"fold": run.fold}, "m:C", room=room, check=check)
+    searcher = LedgerSearcher(queue, watcher, watcher.describe, "m:C", room=room, check=check)
     assert searcher.suggest("t0") is None and searcher.suggest("t0") is None
     [(kind, reason)] = watcher.calls
     assert kind == "paused" and "MB are free" in reason
@@ -199,7 +211,7 @@ def test_what_ran_on_a_lost_cluster_has_crashed_and_what_waited_there_waits_agai
     runs = [Run("a", fold) for fold in range(4)]
     queue = RunQueue(runs, retries=1)
     watcher = Watcher(Ledger(tmp_path, "s"))
-    searcher = LedgerSearcher(queue, watcher, lambda run: {"fold": run.fold}, "m:C", at_once=3)
+    searcher = LedgerSearcher(queue, watcher, watcher.describe, "m:C", at_once=3)
     assert [suggested(searcher, f"t{fold}") for fold in range(3)] == [0, 1, 2]
     searcher.started("t0")
     searcher.started("t1")

@@ -17,7 +17,7 @@ import torch
 
 from experiments.training import checkpoint
 from experiments.training.execution import Execution
-from experiments.training.interruption import interruption_behind
+from utils.faults import interruption_behind
 from utils.files import disk_full
 
 REPOSITORY = Path(__file__).parents[3]
