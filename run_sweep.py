@@ -16,6 +16,8 @@ from experiments.console.interruption import Interruption
 
 PROGRAM = "run_sweep.py"
 
+_FOR_RUNS = ("--download", "--retry-failed", "--skip-impossible", "--new-data")
+
 
 def parser() -> argparse.ArgumentParser:
     """The options, as ``--help`` shows them."""
@@ -28,6 +30,10 @@ def parser() -> argparse.ArgumentParser:
     add("--plan", action="store_true", help="show what would run, what is done, what it would cost; run nothing")
     add("--address", metavar="HOST:PORT", help="join this Ray cluster instead of starting one here")
     add("--retry-failed", action="store_true", help="repeat the runs that failed")
+    skip = "record what can never run as failed, with its reason, and run the rest"
+    add("--skip-impossible", action="store_true", help=skip)
+    new_data = "go on although data or folds are others than those of the results; the runs begin anew beside the old"
+    add("--new-data", action="store_true", help=new_data)
     add("--no-report", dest="report", action="store_false", help="leave the figures and the report out")
     add("--download", action="store_true", help="fetch the dataset from Kaggle if it is not there")
     return options
@@ -37,8 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     command = parser()
     options = command.parse_args(arguments)
-    if options.plan and (options.download or options.retry_failed):
-        command.error("--plan changes nothing: leave --download and --retry-failed out")
+    given = [name for name in _FOR_RUNS if options.plan and getattr(options, name[2:].replace("-", "_"))]
+    if given:
+        command.error(f"--plan changes nothing: leave {' and '.join(given)} out")
     return answered(lambda console, interruption: _run(options, console, interruption), PROGRAM, arguments)
 
 
@@ -55,10 +62,17 @@ def _run(options: argparse.Namespace, console: Console, interruption: Interrupti
         return show_plan(sweep, options.results, console)
 
     def run(sweep: Sweep) -> int:
-        from experiments.driver import Driver
+        from experiments.driver import Driver, Wishes
 
-        driver = Driver(sweep, options.results, console, interruption, report=options.report)
-        return driver.run(address=options.address, retry_failed=options.retry_failed, download=options.download)
+        wishes = Wishes(
+            address=options.address,
+            retry_failed=options.retry_failed,
+            download=options.download,
+            skip_impossible=options.skip_impossible,
+            new_data=options.new_data,
+            report=options.report,
+        )
+        return Driver(sweep, options.results, console, interruption, wishes).run()
 
     if not options.plan:
         return run_file(*given, console, run)

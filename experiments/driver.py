@@ -4,49 +4,57 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Sequence
 from contextlib import ExitStack
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
+from experiments.attendant import Attendant
 from experiments.books import STUDY_FILE, Books
-from experiments.claims import claims
+from experiments.claims import Capacity, capacity_here, capacity_of, claims, slot_of
 from experiments.console.display import Display, shown, standings_table
 from experiments.console.interruption import Interrupted, Interruption
-from experiments.ledger import Ledger, Record, SweepLock
-from experiments.ledger.outcome import write_outcome
-from experiments.ledger.record import RECORD_FILE, commit
-from experiments.opened import OpenedSweep
-from experiments.preparation import (
-    PlannedConfiguration,
-    Provision,
-    Provisioner,
-    Survey,
-    foreseen,
-    open_sources,
-    survey,
-    write_audit,
-)
+from experiments.ledger import SweepLock
+from experiments.notification import Message, send
+from experiments.preflight import Slot
+from experiments.preflight.folder import check_folder, marked
+from experiments.preflight.node import node_problems
 from experiments.rebuilding import refreshed_report
-from experiments.scheduling import Run, RunQueue, fold_by_fold
+from experiments.scheduling import Run, RunQueue
 from experiments.scheduling.head import Head
 from experiments.scheduling.room import Room
-from experiments.search import Search
-from experiments.sweep import Sweep, nested
-from experiments.training import EXECUTION, TRAINING_VERSION
+from experiments.sweep import Sweep
+from experiments.training import EXECUTION
 from experiments.training.spec import RunSpec
-from utils.datasets.download import download as download_dataset
+from experiments.workload import Workload
 from utils.errors import Problem, UserError
 
 
+@dataclass(frozen=True)
+class Wishes:
+    """What one command asks for beyond going on with the sweep.
+
+    address: of the Ray cluster to join; None starts Ray here. retry_failed: failed runs are repeated. download: data
+    that are not there are fetched. skip_impossible: what can never run is recorded as failed and does not stop the
+    sweep. new_data: data and folds may be others than those of the results that are there. report: figures and report
+    are written at the end.
+    """
+
+    address: str | None = None
+    retry_failed: bool = False
+    download: bool = False
+    skip_impossible: bool = False
+    new_data: bool = False
+    report: bool = True
+
+
 class Driver:
-    """Runs one sweep. It is the `Observer` of its runs: it keeps the books when one of them ends.
+    """Runs one sweep.
 
     Everything it knows is derived from the sweep file, the data and the ledger; killing it at any moment
     loses nothing but the epoch that each worker was in. execution: the class that workers execute a run with,
-    as ``module:Class``; it must be importable there. report: whether figures and report are written at the end.
+    as ``module:Class``; it must be importable there.
     """
 
     def __init__(
@@ -55,141 +63,123 @@ class Driver:
         results: Path,
         console: Console,
         interruption: Interruption,
+        wishes: Wishes = Wishes(),
         *,
         execution: str = EXECUTION,
-        report: bool = True,
     ) -> None:
-        self.sweep, self.execution, self.report = sweep, execution, report
+        self.sweep, self.wishes, self.execution = sweep, wishes, execution
         self.results = results.absolute()
         self.console, self.interruption = console, interruption
         self.display = Display(console)
-        self.ledger = Ledger(self.results, sweep.name)
-        self.planned: dict[str, PlannedConfiguration] = {}
-        self.provisioner = Provisioner(sweep.name, self.results)
-        self.provisions: dict[str, Provision] = {}
-        self.search: Search | None = None
-        self._no_more: UserError | None = None
+        self.workload = Workload(sweep, self.results, self.display)
         self.threads, self.device = 1, "cpu"
         self.books: Books
+        self._no_more: UserError | None = None
+        self._began = False
 
-    def run(self, *, address: str | None = None, retry_failed: bool = False, download: bool = False) -> int:
+    def run(self) -> int:
         """Prepares, runs what is missing, writes the leaderboard; returns the exit code, 0 or 1.
 
         Raises UserError for what the user has to mend, `Interrupted` when asked to stop.
         """
-        with SweepLock(self.ledger.root), self.display, ExitStack() as stack:
+        if problems := check_folder(self.results):
+            raise UserError(problems)
+        try:
+            page = self._drive()
+        except Exception as error:
+            if self._began:
+                self._tell(None, error)
+            raise
+        if self._began:
+            self._tell(page)
+        return self._conclude(page)
+
+    def _drive(self) -> Path | None:
+        """Everything up to the report, of which the page is returned if there is one."""
+        wishes, workload = self.wishes, self.workload
+        with SweepLock(workload.ledger.root), self.display, ExitStack() as stack:
             for line in self.sweep.references:
                 self.display.say(line)
             head = None
-            if address is None and "ray" not in sys.modules and self._seems_unfinished(retry_failed):
+            unfinished = wishes.retry_failed or workload.seems_unfinished()
+            if wishes.address is None and "ray" not in sys.modules and unfinished:
                 head = stack.enter_context(Head())  # Ray takes seconds to start; meanwhile the data are read
-            found = self._prepare(download)
-            runs = self._runs()
-            if retry_failed:
-                self._forget_failures(runs)
-            records = self.ledger.records(runs)
-            missing = [run for run in runs if run not in records]
-            unfinished = len(records) < self._expected()
-            planned = list(self.planned.values())
-            if unfinished:
-                self.provisions = self.provisioner.all([*planned, *found.previews], self.display.stage)
-            self.books = Books(self.sweep, planned, self.results, self.ledger.folder, self.display.say)
-            self.books.open(records)
-            metric, expected = self.sweep.objective.metric, self._expected()
-            self.display.begin(self.sweep.name, metric, expected, len(records), self.books.standings)
-            try:
-                if unfinished:
-                    self._note_outcome(complete=False)
-                    self._execute(missing, address, head)
-                if self._no_more is not None:
-                    raise self._no_more
-            finally:
-                self.books.close()
+            workload.open(download=wishes.download, new_data=wishes.new_data)
+            if wishes.retry_failed:
+                workload.forget_failures()
+            if len(workload.records()) < workload.expected:
+                self._make_ready()
+            workload.keep_data()
+            self._execute_missing(head)
             if self.books.behind:
                 message = "has no room for the tables; make room and give the command again: the records are safe"
                 raise UserError(Problem(str(self.results), message))
-            self._note_outcome(complete=len(self.ledger.records(self._runs())) == self._expected())
-            page = refreshed_report(self._opened(found), self.books, self.display) if self.report else None
-        return self._conclude(self._runs(), page)
+            workload.note_outcome(complete=True)
+            if not wishes.report:
+                return None
+            return refreshed_report(workload.opened(self.books.leaderboard), self.books, self.display)
 
-    def _runs(self) -> list[Run]:
-        """All runs that are known: fold by fold, but what was drawn from a space, configuration by configuration."""
-        planned = [(planned.id, planned.folds) for planned in self.planned.values()]
-        if self.search is None:
-            return fold_by_fold(planned)
-        return [Run(configuration, fold) for configuration, folds in planned for fold in range(folds)]
-
-    def _expected(self) -> int:
-        """How many runs the sweep will have had at its end."""
-        return len(self._runs()) + (self.search.runs_left if self.search is not None else 0)
-
-    def _more(self) -> list[Run]:
-        """The runs of the next configuration of the search, taken into all books; none when there is none."""
+    def _make_ready(self) -> None:
+        """What stops the sweep is found before anything runs, and all of it at once."""
+        problems: list[Problem] = []
+        slot, capacity = Slot("cpu", 0), capacity_here()
         try:
-            planned = self.search.draw() if self.search is not None else None
-            if planned is None:
-                return []
-            self.provisions[planned.id] = self.provisioner.of(planned)
+            if self.wishes.address is not None:
+                capacity, problems = self._inspected(self.wishes.address)
+            slot = slot_of(self.sweep.resources, capacity)
         except UserError as error:
-            self._no_more = error  # raised when what is running has ended: Ray would make a riddle of it
-            return []
-        self.planned[planned.id] = planned
-        self.books.add(planned)
-        self.display.total = self._expected()
-        return [Run(planned.id, fold) for fold in range(planned.folds)]
+            problems += error.problems
+        self.workload.make_ready(slot, self.wishes.skip_impossible, problems)
 
-    def _note_outcome(self, complete: bool) -> None:
-        """Says in the ledger whether other sweeps may build on this one."""
-        runs = self._runs()
-        failed = sum(record.status == "failed" for record in self.ledger.records(runs).values())
-        write_outcome(
-            self.ledger.root, complete=complete, configurations=len(self.planned), runs=len(runs), failed=failed
-        )
+    def _inspected(self, address: str) -> tuple[Capacity, list[Problem]]:
+        """What a cluster has, and in which ways its machines do not fit to this one."""
+        from experiments.scheduling.nodes import inspect_cluster
 
-    def _seems_unfinished(self, retry_failed: bool) -> bool:
-        """A guess, before the data are read and the runs are known, at whether something will have to run."""
-        folds = [configuration.settings.folds for configuration in self.sweep.configurations]
-        expected = sum(each.use or (each.k if each.from_file is None else 1) for each in folds)
-        expected *= self.sweep.space.samples if self.sweep.space is not None else 1
-        return retry_failed or sum(1 for _ in self.ledger.root.glob(f"*/fold-*/{RECORD_FILE}")) < expected
+        try:
+            with marked(self.results) as token:
+                reports, silent, available = inspect_cluster(address, self.results, token)
+        except SystemExit:
+            raise Interrupted(signal.SIGTERM) from None  # as in `_execute`
+        finally:
+            self.interruption.listen()  # Ray has put its own handlers in place of ours
+        return capacity_of(*available, reports), [*silent, *node_problems(self.results, reports)]
 
-    def _prepare(self, download: bool) -> Survey:
-        """Opens the data, writes the audit, draws the folds."""
-        if download:
-            for name, root in {(c.settings.dataset.name, c.settings.dataset.root) for c in foreseen(self.sweep)}:
-                if root is not None:
-                    download_dataset(name, root)
-        sources = open_sources(self.sweep, self.display.stage)
-        write_audit(sources.values(), self.results / f"{self.sweep.name}_audit.csv")
-        for source in sources.values():
-            self.display.say(source.audit.summary())
-        found = survey(self.sweep, sources)
-        if self.sweep.space is not None:
-            self.search = Search(self.sweep, found, self.ledger)
-        drawn = found.planned if self.search is None else self.search.planned
-        self.planned = {planned.id: planned for planned in drawn}
-        return found
+    def _execute_missing(self, head: Head | None) -> None:
+        """Runs what has no record, with the books open."""
+        workload = self.workload
+        records, expected = workload.records(), workload.expected
+        planned, folder = list(workload.planned.values()), workload.ledger.folder
+        self.books = Books(self.sweep, planned, self.results, folder, self.display.say)
+        self.books.open(records)
+        metric = self.sweep.objective.metric
+        self.display.begin(self.sweep.name, metric, expected, len(records), self.books.standings)
+        try:
+            if len(records) < expected:
+                workload.note_outcome(complete=False)
+                self._execute([run for run in workload.runs if run not in records], head)
+            if self._no_more is not None:
+                raise self._no_more
+        finally:
+            self.books.close()
 
-    def _forget_failures(self, runs: Sequence[Run]) -> None:
-        for run, record in self.ledger.records(runs).items():
-            if record.status == "failed":
-                self.ledger.forget_failure(*run)
-
-    def _execute(self, missing: list[Run], address: str | None, head: Head | None) -> None:
+    def _execute(self, missing: list[Run], head: Head | None) -> None:
         # Ray is imported only when there is something to run: a finished sweep answers at once.
         from experiments.scheduling.cluster import Cluster, available, execute, on_cluster
 
         resources = self.sweep.resources
-        queue = RunQueue(missing, resources.retries, self._more if self.search is not None else None)
+        attendant = Attendant(self.workload, self.books, self.display, self._spec)
+        more = None if self.workload.search is None else lambda: self._more(attendant)
+        queue = RunQueue(missing, resources.retries, more)
 
         def work(cluster: Cluster) -> None:
             self.interruption.listen()  # Ray has put its own handlers in place of ours
             self.interruption.deferred = True
-            cpus, gpus = claims(self.sweep.resources, *available())
+            cpus, gpus = claims(resources, *available())
             self.threads, self.device = cpus, "auto" if gpus else "cpu"
+            self._began = True
             execute(
                 queue,
-                self,
+                attendant,
                 lambda run: self._spec(run).to_json(),
                 cpus=cpus,
                 gpus=gpus,
@@ -202,117 +192,70 @@ class Driver:
             )
 
         try:
-            on_cluster(work, address, head, self._lost)
+            on_cluster(work, self.wishes.address, head, self._lost)
         except SystemExit:
             # Ray's answer to SIGTERM while it starts, which takes seconds, and its handler stands in place of ours.
             raise Interrupted(signal.SIGTERM) from None
         self.interruption.deferred = False
 
+    def _more(self, attendant: Attendant) -> list[Run]:
+        """The runs of the next configuration of the search, taken into all books; none when there is none."""
+        while True:
+            try:
+                drawn = self.workload.draw("cuda" if self.device == "auto" else self.device)
+            except UserError as error:
+                self._no_more = error  # raised when what is running has ended: Ray would make a riddle of it
+                return []
+            if drawn is None:
+                return []
+            planned, failed = drawn
+            self.books.add(planned)
+            self.display.total = self.workload.expected
+            if failed is None:
+                return [Run(planned.id, fold) for fold in range(planned.folds)]
+            for run, record in failed.items():
+                attendant.ended(Run(*run), record)
+
     def _spec(self, run: Run) -> RunSpec:
-        planned, provision = self.planned[run.configuration], self.provisions[run.configuration]
-        return RunSpec(
-            sweep=self.sweep.name,
-            configuration=run.configuration,
-            name=planned.configuration.name,
-            fold=run.fold,
-            settings=nested(planned.configuration.settings),
-            folder=self.ledger.folder(*run),
-            cache=provision.cache,
-            split_file=provision.split_file,
-            weights=provision.weights,
-            data=planned.source.data,
-            split=planned.split.hash,
-            code=TRAINING_VERSION,
-            threads=self.threads,
-            device=self.device,
-        )
-
-    # What follows is the `Observer`: called by the scheduling as runs come and go.
-
-    def find(self, run: Run) -> Record | None:
-        """The run's record, if it has one by now."""
-        return self.ledger.get(*run)
-
-    def started(self, run: Run) -> None:
-        """A worker has taken the run."""
-        self.display.started(run, self._name(run), run.fold)
-        self.books.started(run)
-
-    def advanced(self, run: Run, epoch: int, epochs: int, objective: float | None) -> None:
-        """The run has finished an epoch."""
-        self.display.advanced(run, epoch, epochs, objective)
-
-    def hung(self, run: Run, seconds: float) -> None:
-        """The run has come no further for so long; its worker is about to be killed."""
-        self.display.say(f"{self._name(run)}, fold {run.fold}: no epoch for {seconds:g} s; its worker is ended")
-
-    def returned(self, run: Run) -> None:
-        """The run has stopped through no fault of its own, and waits again."""
-        self.display.gone(run)
-        self.books.gone(run)
-
-    def paused(self, reason: str) -> None:
-        """No run is handed out for now."""
-        self.display.say(f"Paused: {reason}. The sweep goes on when there is room; Ctrl-C stops it")
-
-    def resumed(self) -> None:
-        """Runs are handed out again."""
-        self.display.say("There is room again: the sweep goes on")
+        return self.workload.spec(run, self.threads, self.device)
 
     def _lost(self, reason: str) -> None:
         self.interruption.deferred = False  # what follows may wait for a while
         self.interruption.check()
         self.display.say(f"{reason}; the sweep goes on with another")
 
-    def crashed(self, run: Run, crashes: int, again: bool) -> None:
-        """The run's worker died: it is retried from its last epoch, or given up and recorded as failed."""
-        self.display.gone(run)
-        self.books.gone(run)
-        if again:
-            self.display.say(f"{self._name(run)}, fold {run.fold}: its worker died; it goes on from its last epoch")
+    def _tell(self, page: Path | None, error: Exception | None = None) -> None:
+        """Tells whom the sweep file names that the sweep has ended. error: what has stopped it before its end."""
+        notify = self.sweep.notify
+        if notify.command is None and notify.webhook is None:
             return
-        spec = self._spec(run)
-        now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        record = Record(
-            sweep=spec.sweep,
-            configuration=run.configuration,
-            fold=run.fold,
-            status="failed",
-            error=f"its worker process died {crashes} times",
-            code=spec.code,
-            data=spec.data,
-            split=spec.split,
-            seed=spec.seed,
-            device=spec.device,
-            settings=dict(spec.settings),
-            started=now,
-            finished=now,
+        from experiments.report.answer import Answer, answer_of
+
+        opened = self.workload.opened(self.books.leaderboard)
+        failed = sum(record.status == "failed" for record in opened.records.values())
+        said = answer_of(opened) if error is None else Answer(f"It stopped before its end: {error}")
+        message = Message(
+            sweep=self.sweep.name,
+            question=self.sweep.question,
+            ending="error" if error is not None else "failed" if failed else "complete",
+            sentence=said.sentence,
+            remarks=said.caveats,
+            runs=self.workload.expected,
+            done=len(opened.records),
+            failed=failed,
+            leaderboard=self.results / f"{self.sweep.name}.csv",
+            report=page,
         )
-        commit(record, spec.folder)
-        self.ended(run, record)
+        send(message, notify, self.display.say)
 
-    def ended(self, run: Run, record: Record) -> None:
-        """The run has its record: the books are brought up to date."""
-        metric = self.sweep.objective.metric
-        value, failed = record.metrics.get(metric), record.status == "failed"
-        score = "undefined" if value is None else f"{value:.4f}"
-        outcome = f"failed: {record.error}" if failed else f"{metric} {score}"
-        self.display.ended(run, self._name(run), run.fold, outcome, failed)
-        self.books.ended(run, record)
-
-    def _opened(self, found: Survey) -> OpenedSweep:
-        known = (tuple(self.planned.values()), self.ledger.records(self._runs()), self.books.leaderboard)
-        undrawn = self.search.left if self.search is not None else 0
-        return OpenedSweep(self.sweep, self.results, self.ledger, found, *known, undrawn)
-
-    def _conclude(self, runs: Sequence[Run], page: Path | None) -> int:
+    def _conclude(self, page: Path | None) -> int:
         """The last lines on the screen, and the exit code. page: the report, if there is one."""
-        records = self.ledger.records(runs)
+        records, runs = self.workload.records(), self.workload.runs
         failed = {run: record for run, record in records.items() if record.status == "failed"}
         self.console.print(standings_table(self.books.standings(), self.sweep.objective.metric))
         for run, record in failed.items():
-            where = self.ledger.folder(*run)
-            self.display.say(f"failed: {self._name(Run(*run))}, fold {run[1]}: {record.error} ({where})")
+            where = self.workload.ledger.folder(*run)
+            self.display.say(f"failed: {self.workload.name(Run(*run))}, fold {run[1]}: {record.error} ({where})")
         self.display.say(
             f"{len(records) - len(failed)} of {len(runs)} runs complete"
             + (f", {len(failed)} failed; --retry-failed repeats them" if failed else "")
@@ -321,6 +264,3 @@ class Driver:
         self.display.say(f"Leaderboard: {shown(self.results / f'{self.sweep.name}.csv')}{report}")
         self.display.say(f"Dashboard:   optuna-dashboard sqlite:///{shown(self.results / STUDY_FILE)}")
         return 1 if failed else 0
-
-    def _name(self, run: Run) -> str:
-        return self.planned[run.configuration].configuration.name

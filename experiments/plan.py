@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
+from experiments.claims import capacity_here, claims, slot_of
 from experiments.console.display import Display, duration
 from experiments.ledger import Ledger, Record
+from experiments.preflight import Slot
+from experiments.preflight.folder import check_place
+from experiments.preflight.network import check_network
 from experiments.preparation import PlannedConfiguration, open_sources, survey
 from experiments.search import Search
-from experiments.sweep import Sweep
+from experiments.sweep import Resources, Sweep
 from experiments.training.network import network_cost
 from experiments.training.probe import step_seconds
+from experiments.workload import changed_data
 from models.cost import Cost
 from utils.errors import UserError
 
@@ -29,7 +32,8 @@ class PlannedCost:
     """One line of the plan: a configuration, or one that is drawn for.
 
     runs: all that there will be. records: of those that have ended. run_seconds: one run, by its finished siblings or
-    else by a probed step. problem: why its network cannot be built, '' if it can. drawn: how many configurations
+    else by a probed step. memory: bytes at the peak of a training step, estimated, 0 where nothing is left to run.
+    problem: why its network can never be trained, '' if it can. drawn: how many configurations
     have been drawn for it, and are to be; None if it is trained itself.
     """
 
@@ -38,6 +42,7 @@ class PlannedCost:
     records: tuple[Record, ...]
     cost: Cost | None
     run_seconds: float
+    memory: int = 0
     problem: str = ""
     drawn: tuple[int, int] | None = None
 
@@ -50,8 +55,10 @@ class PlannedCost:
 def show_plan(sweep: Sweep, results: Path, console: Console) -> int:
     """Prints the plan of `sweep`; returns how many runs are to be done.
 
-    Raises UserError for data that cannot be used.
+    Raises UserError for data that cannot be used, and for a place where no results can be.
     """
+    if problems := check_place(results):
+        raise UserError(problems)
     with Display(console) as display:
         for line in sweep.references:
             display.say(line)
@@ -60,38 +67,38 @@ def show_plan(sweep: Sweep, results: Path, console: Console) -> int:
         display.say(source.audit.summary())
     found = survey(sweep, sources)
     ledger = Ledger(results.absolute(), sweep.name)
-    threads, slots, device = _machine(sweep)
+    for changed in changed_data(ledger, found):
+        display.say(f"Changed: {changed}")
+    slot, threads = _slot(sweep, display)
     search = Search(sweep, found, ledger) if sweep.space is not None else None
     lines = [
-        _line(planned, ledger, device, threads, search)
-        for planned in track(found.planned, "Probing one step of each", console=console, transient=True)
+        _line(planned, ledger, slot, threads, search)
+        for planned in track(found.planned, "Trying one step of each", console=console, transient=True)
     ]
-    console.print(_table(lines))
+    console.print(_table(lines, slot))
     runs, missing = sum(line.runs for line in lines), sum(line.missing for line in lines)
-    seconds = sum(line.missing * line.run_seconds for line in lines if not line.problem) / slots
+    seconds = sum(line.missing * line.run_seconds for line in lines if not line.problem) / slot.at_once
     done = runs - missing
     failed = sum(record.status == "failed" for line in lines for record in line.records)
     display.say(
         f"{len(lines)} configurations x {_drawn(search)}folds = {runs} runs, {done} done"
         + (f" ({failed} failed)" if failed else "")
-        + f", {missing} to run: about {duration(seconds)} with {slots} at a time on {device} of this machine,"
-        " fewer with early stopping"
+        + f", {missing} to run: about {duration(seconds)} with {slot.at_once} at a time on {slot.device} of this"
+        " machine, fewer with early stopping"
     )
     return missing
 
 
-def _machine(sweep: Sweep) -> tuple[int, int, str]:
-    """Threads of a run, runs at a time, and the device, if the sweep ran on this machine."""
-    resources, cores = sweep.resources, os.cpu_count() or 1
-    gpus = torch.cuda.device_count() if resources.gpus != 0 else 0
-    share = 1.0 if resources.gpus == "auto" else float(resources.gpus)
-    on_gpu = gpus > 0 and share > 0
-    slots = int(gpus / share) if on_gpu else cores
-    threads = max(1, cores // slots) if resources.cpus == "auto" else resources.cpus
-    slots = max(1, min(slots, cores // threads))
-    if resources.slots != "auto":
-        slots = min(slots, resources.slots)
-    return threads, slots, "cuda" if on_gpu else "cpu"
+def _slot(sweep: Sweep, display: Display) -> tuple[Slot, int]:
+    """What a run has on this machine, and its threads; of a sweep for a larger one, what this one would give it."""
+    capacity = capacity_here()
+    try:
+        return slot_of(sweep.resources, capacity), claims(sweep.resources, capacity.cores, capacity.gpus)[0]
+    except UserError as error:
+        for problem in error.problems:
+            display.say(f"Not on this machine: {problem}")
+    own = Resources()
+    return slot_of(own, capacity), claims(own, capacity.cores, capacity.gpus)[0]
 
 
 def _drawn(search: Search | None) -> str:
@@ -99,7 +106,7 @@ def _drawn(search: Search | None) -> str:
 
 
 def _line(
-    planned: PlannedConfiguration, ledger: Ledger, device: str, threads: int, search: Search | None
+    planned: PlannedConfiguration, ledger: Ledger, slot: Slot, threads: int, search: Search | None
 ) -> PlannedCost:
     drawn = [planned] if search is None else search.of_template(planned)
     known = [(each.id, fold) for each in drawn for fold in range(each.folds)]
@@ -109,13 +116,19 @@ def _line(
         counts = (len(drawn), search.space.samples)
         runs += (counts[1] - counts[0]) * planned.folds
     settings, classes = planned.configuration.settings, len(planned.source.dataset.classes)
+    memory = 0
     try:
+        if len(records) < runs:
+            check = check_network(settings, classes, slot.device)
+            if check.memory is None:
+                return PlannedCost(planned, runs, records, None, math.nan, problem=check.reason, drawn=counts)
+            memory = check.memory.peak
         cost = network_cost(settings.model, classes, settings.dataset.height_width)
-        seconds = _run_seconds(planned, records, runs, device, threads)
-    except UserError as error:
+        seconds = _run_seconds(planned, records, runs, slot.device, threads)
+    except UserError as error:  # of what is recorded as impossible
         problem = "; ".join(each.message for each in error.problems)
-        return PlannedCost(planned, runs, records, None, math.nan, problem, counts)
-    return PlannedCost(planned, runs, records, cost, seconds, drawn=counts)
+        return PlannedCost(planned, runs, records, None, math.nan, problem=problem, drawn=counts)
+    return PlannedCost(planned, runs, records, cost, seconds, memory, drawn=counts)
 
 
 def _run_seconds(
@@ -132,20 +145,23 @@ def _run_seconds(
     return step_seconds(settings, classes, device, threads) * steps * settings.training.epochs * share
 
 
-def _table(lines: list[PlannedCost]) -> Table:
+def _table(lines: list[PlannedCost], slot: Slot) -> Table:
+    """One row for each line; memory that a run has not got is yellow."""
     table = Table(box=None, padding=(0, 2), header_style="dim")
     searching = any(line.drawn for line in lines)
     table.add_column("configuration", overflow="fold")
     columns = ("samples drawn", "runs done") if searching else ("folds done",)
-    for column in ("parameters (M)", "GFLOPs", *columns, "time a run"):
+    for column in ("parameters (M)", "GFLOPs", "memory (GiB)", *columns, "time a run"):
         table.add_column(column, justify="right")
     for line in lines:
         name, done = Text(line.planned.configuration.name), [f"{len(line.records)}/{line.runs}"]
         if line.drawn is not None:
             done.insert(0, "{}/{}".format(*line.drawn))
         if line.cost is None:
-            table.add_row(name, Text(f"cannot be built: {line.problem}", style="red"), "", *done, "")
+            table.add_row(name, Text(f"can never run: {line.problem}", style="red"), "", "", *done, "")
             continue
-        cost = line.cost
-        table.add_row(name, f"{cost.params_millions:.2f}", f"{cost.gflops:.2f}", *done, duration(line.run_seconds))
+        memory = f"{line.memory / 2**30:.2f}" if line.memory else ""
+        shown = Text(memory, style="yellow" if slot.lacks(line.memory) else "")
+        size = (f"{line.cost.params_millions:.2f}", f"{line.cost.gflops:.2f}", shown)
+        table.add_row(name, *size, *done, duration(line.run_seconds))
     return table

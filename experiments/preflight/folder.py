@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import platform
 import time
@@ -14,6 +15,8 @@ from utils.errors import Problem
 
 PATIENCE = 10.0
 """Seconds in which a shared file system has to show a new file to other machines; NFS takes its time."""
+
+_MOST_SHOWN = 300
 
 
 @dataclass(frozen=True)
@@ -57,9 +60,20 @@ def check_folder(folder: Path) -> list[Problem]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         reason = refusal(folder)
-    except OSError as error:
-        reason = error.strerror or str(error)
-    return [Problem("--results", f"cannot be written to: {reason}", value=str(folder))] if reason else []
+    except (OSError, ValueError) as error:
+        reason = _reason(error)
+    return [_problem(folder, f"cannot be written to: {reason}")] if reason else []
+
+
+def check_place(folder: Path) -> list[Problem]:
+    """The problem of a path at which no results folder is and none can be, if there is one. Writes nothing."""
+    try:
+        os.lstat(folder / "runs")  # of something in a file the system says that this is no folder
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError) as error:
+        return [_problem(folder, f"cannot be read: {_reason(error)}")]
+    return []
 
 
 def folder_problems(folder: Path, probes: Sequence[FolderProbe]) -> list[Problem]:
@@ -90,6 +104,19 @@ def refusal(folder: Path) -> str:
                 path.unlink()
         return error.strerror or str(error)
     return ""
+
+
+def _problem(folder: Path, message: str) -> Problem:
+    text = str(folder)
+    shown = text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."
+    return Problem("--results", f"{message}; mend that, or name another with --results", value=shown)
+
+
+def _reason(error: OSError | ValueError) -> str:
+    """ValueError: a NUL in the path."""
+    if isinstance(error, FileExistsError):  # what mkdir says of a file in the place of the folder
+        return os.strerror(errno.ENOTDIR)
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def _mark(folder: Path, token: str) -> Path:

@@ -12,7 +12,7 @@ from experiments.sweep import Sweep
 from models.weights import resolve_weights
 from utils.errors import Problem, UserError
 from utils.files import write_text_atomically
-from utils.images.cache import build_cache
+from utils.images.cache import build_cache, cache_key
 from utils.splits.table import split_table
 
 
@@ -47,20 +47,27 @@ class Provisioner:
 
     def all(self, planned: Sequence[PlannedConfiguration], on_progress: StageProgress) -> dict[str, Provision]:
         """Configuration id -> what its runs need. Raises UserError with all weights that cannot be had."""
+        if problems := self.weights_problems(planned):
+            raise UserError(problems)
+        return {one.id: self.of(one, on_progress) for one in planned}
+
+    def weights_problems(self, planned: Sequence[PlannedConfiguration]) -> list[Problem]:
+        """What is wrong with weights that these start from; fetches those that are not there."""
         problems: list[Problem] = []
         for key in dict.fromkeys(_weights_key(one) for one in planned):
             try:
                 self._weights_of(key)
             except UserError as error:
                 problems += error.problems
-        if problems:
-            raise UserError(problems)
-        return {one.id: self.of(one, on_progress) for one in planned}
+        return problems
 
     def of(
         self, planned: PlannedConfiguration, on_progress: StageProgress = lambda stage, done, total: None
     ) -> Provision:
-        """What one configuration's runs need. Raises UserError for weights that cannot be had."""
+        """What one configuration's runs need.
+
+        Raises UserError for weights that cannot be had, and for data that have changed since they were opened.
+        """
         dataset = planned.configuration.settings.dataset
         weights = self._weights_of(_weights_key(planned))
         parts = tuple((part.name, dict(part.options)) for part in dataset.preprocessing)
@@ -87,7 +94,7 @@ def _cache(planned: PlannedConfiguration, folder: Path, on_progress: StageProgre
         f"Preparing {len(source.audit.usable)} images at {dataset.height_width[1]} x {dataset.height_width[0]} pixels"
     )
     parts = [(part.name, dict(part.options)) for part in dataset.preprocessing]
-    return build_cache(
+    cache = build_cache(
         source.dataset,
         source.audit.usable,
         parts,
@@ -96,6 +103,11 @@ def _cache(planned: PlannedConfiguration, folder: Path, on_progress: StageProgre
         workers=os.cpu_count() or 1,
         on_progress=_of_stage(stage, on_progress),
     )
+    # The cache is named by what it was built from, read a second time: records are to tell the hash of that.
+    if cache.name != cache_key(source.contents, parts, dataset.height_width, source.dataset.classes):
+        message = f"{source.name} has changed while it was read; give the command again when it is at rest"
+        raise UserError(Problem("dataset", message))
+    return cache
 
 
 def _split_file(planned: PlannedConfiguration, folder: Path) -> Path:

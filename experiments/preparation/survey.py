@@ -64,7 +64,7 @@ class Survey:
 
         Raises UserError for data that cannot be used, and for impossible folds.
         """
-        key = _source_key(configuration.settings.dataset)
+        key = source_key(configuration.settings.dataset)
         if key not in self._opened:
             source = _source(configuration.settings.dataset, lambda stage, done, total: None)
             if configuration.settings.dataset.on_error == "stop":
@@ -80,7 +80,7 @@ def foreseen(sweep: Sweep) -> list[Configuration]:
 
 def open_sources(sweep: Sweep, on_progress: StageProgress) -> dict[str, Source]:
     """Opens and audits every dataset of `sweep`. Raises UserError naming all that are not there or have no case."""
-    datasets = {_source_key(each.settings.dataset): each.settings.dataset for each in foreseen(sweep)}
+    datasets = {source_key(each.settings.dataset): each.settings.dataset for each in foreseen(sweep)}
     sources: dict[str, Source] = {}
     problems: list[Problem] = []
     for key, dataset in datasets.items():
@@ -98,7 +98,7 @@ def survey(sweep: Sweep, sources: Mapping[str, Source]) -> Survey:
 
     Raises UserError for audit errors where ``dataset.on_error`` is ``stop``, and for impossible folds.
     """
-    stopping = {_source_key(c.settings.dataset) for c in foreseen(sweep) if c.settings.dataset.on_error == "stop"}
+    stopping = {source_key(c.settings.dataset) for c in foreseen(sweep) if c.settings.dataset.on_error == "stop"}
     problems: list[Problem] = []
     for key in sorted(stopping):
         try:
@@ -123,14 +123,13 @@ def _plan(
     configuration: Configuration, sources: Mapping[str, Source], splits: dict[tuple[str, str], Split]
 ) -> PlannedConfiguration:
     """A configuration on its source; `splits` keeps what is drawn."""
-    folds, source_key = configuration.settings.folds, _source_key(configuration.settings.dataset)
-    source = sources[source_key]
+    folds, dataset = configuration.settings.folds, configuration.settings.dataset
+    source = sources[source_key(dataset)]
     _check_classes(configuration, source)
-    # How many folds are run changes neither the split nor the configuration's id.
-    split_key = (source_key, canonical_json(folds.model_dump(mode="json", exclude={"use"})))
-    if split_key not in splits:
-        splits[split_key] = _split(source, folds)
-    split = splits[split_key]
+    key = (source_key(dataset), folds_key(folds))
+    if key not in splits:
+        splits[key] = _split(source, folds)
+    split = splits[key]
     identifier = configuration.id(source.data, split.hash, TRAINING_VERSION)
     return PlannedConfiguration(configuration, identifier, source, split, _folds_used(folds, split))
 
@@ -149,8 +148,15 @@ def _check_distinct(planned: Sequence[PlannedConfiguration]) -> None:
         raise UserError(problems)
 
 
-def _source_key(dataset: DatasetSettings) -> str:
+def source_key(dataset: DatasetSettings) -> str:
+    """What a sweep file says of the cases, in one form: equal texts stand for the same source."""
     return canonical_json(dataset.model_dump(mode="json", include={"name", "root", "options", "on_error"}))
+
+
+def folds_key(folds: FoldSettings) -> str:
+    """What a sweep file says of the split, in one form."""
+    # How many folds are run changes neither the split nor the configuration's id.
+    return canonical_json(folds.model_dump(mode="json", exclude={"use"}))
 
 
 def _source(settings: DatasetSettings, on_progress: StageProgress) -> Source:

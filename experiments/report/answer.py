@@ -6,8 +6,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from experiments.report.scoreboard import Scoreboard, ScoreRow
+from experiments.opened import OpenedSweep
+from experiments.report.scoreboard import Scoreboard, ScoreRow, scoreboard_of
 from experiments.report.wording import counted, listed, metric_number, metric_title
+
+# Data sets whose images are made and not taken: what is found on them says nothing about patients.
+GENERATED = {"phantom"}
 
 
 @dataclass(frozen=True)
@@ -16,6 +20,17 @@ class Answer:
 
     sentence: str
     caveats: tuple[str, ...] = ()
+
+
+def answer_of(opened: OpenedSweep) -> Answer:
+    """The answer of a sweep as it stands."""
+    return answer(
+        scoreboard_of(opened.leaderboard),
+        runs=len(opened.runs),
+        ended=len(opened.records),
+        undrawn=opened.undrawn,
+        generated=any(source.name in GENERATED for source in opened.found.sources),
+    )
 
 
 def answer(board: Scoreboard, *, runs: int, ended: int, undrawn: int = 0, generated: bool = False) -> Answer:

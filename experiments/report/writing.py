@@ -13,7 +13,7 @@ from experiments.figures import Drawn, draw_figures
 from experiments.figures.data import CannotDrawError, FigureData
 from experiments.opened import OpenedSweep
 from experiments.preparation import StageProgress
-from experiments.report.answer import answer
+from experiments.report.answer import answer_of
 from experiments.report.definitions import data_about, definitions, methods, statistics
 from experiments.report.drawing import draw_sheets, figure_data, sheets_in
 from experiments.report.page import picture, read_meta, render
@@ -25,9 +25,6 @@ from experiments.report.wording import metric_title
 from utils.files import write_text_atomically
 from utils.identity import digest, file_digest
 from utils.metrics.report import classification_report
-
-# Data sets whose images are made and not taken: what is found on them says nothing about patients.
-GENERATED = {"phantom"}
 
 _PROJECT = Path(__file__).resolve().parents[2]
 # What the report is worked out by; another text of any of these is another report.
@@ -121,14 +118,11 @@ class Report:
     def _facts(self) -> dict[str, Any]:
         """What stands on the page beside the figures."""
         opened, board, sweep = self.opened, self.board, self.opened.sweep
-        generated = any(source.name in GENERATED for source in opened.found.sources)
         return {
             "name": sweep.name,
             "question": sweep.question,
             "objective": metric_title(board.objective),
-            "answer": answer(
-                board, runs=len(opened.runs), ended=len(opened.records), undrawn=opened.undrawn, generated=generated
-            ),
+            "answer": answer_of(opened),
             "rows": board.rows,
             "table": sortable_table(board),
             "intervals": any(row.cells.get(f"{board.objective}_ci_low") for row in board.rows),

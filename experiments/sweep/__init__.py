@@ -6,7 +6,7 @@ a name in the file has to be looked up in it.
 
 from experiments.sweep.configuration import Configuration, nested
 from experiments.sweep.schema.part import Part
-from experiments.sweep.schema.search import Racing, Resources, SearchSettings
+from experiments.sweep.schema.search import Notify, Racing, Resources, SearchSettings
 from experiments.sweep.schema.settings import (
     DatasetSettings,
     EarlyStopping,
@@ -27,6 +27,7 @@ __all__ = [
     "EarlyStopping",
     "FoldSettings",
     "ModelSettings",
+    "Notify",
     "Objective",
     "Part",
     "Racing",

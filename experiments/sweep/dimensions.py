@@ -55,6 +55,7 @@ class Dimensions:
         lenient: whether `samples` may be lowered to what the space holds.
         """
         if not self.given:
+            self._refuse_draws_from_nothing()
             return None
         dimensions = self._conditions.in_order_of_drawing(self._dimensions)
         if search.samples is None and not self._report.is_broken(("search", "samples")):
@@ -77,6 +78,14 @@ class Dimensions:
             message = f"search.space holds only {min(counts)} different configurations"
             self._report.add(("search", "samples"), message, value=search.samples)
         return space
+
+    def _refuse_draws_from_nothing(self) -> None:
+        search = self._report.root.at(("search",))
+        if search is None or search.at(("space",)) is not None:
+            return  # one that is there and empty is what a demo leaves of a space that it decides
+        for name in ("samples", "sampler"):
+            if search.at((name,)) is not None and not self._report.is_broken(("search", name)):
+                self._report.add(("search", name), "is for search.space, and there is none: add one, or leave it out")
 
     def _refuse_overlaps(self, known: Mapping[str, Node]) -> None:
         for key in known:

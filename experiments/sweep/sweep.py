@@ -18,7 +18,7 @@ from experiments.sweep.file.reader import Node, Place
 from experiments.sweep.file.references import References, Stages
 from experiments.sweep.file.winners import Winners
 from experiments.sweep.schema.keys import setting_at
-from experiments.sweep.schema.search import Racing, Resources, SearchSettings
+from experiments.sweep.schema.search import Notify, Racing, Resources, SearchSettings
 from experiments.sweep.schema.settings import Objective, Settings
 from experiments.sweep.schema.sweep_file import SweepFile
 from experiments.sweep.space import Space
@@ -34,7 +34,7 @@ class Sweep:
     templates: each is drawn for `space.samples` times, and is not itself trained.
     varied: the dotted keys that vary, in the order of the file; ``case`` first where there are named cases, those of
     the space last.
-    source: the file that was read.
+    notify: who is told of its end. source: the file that was read.
     space: what is drawn for each of the configurations; None if nothing is.
     references: a line for each reference to another sweep's winner: what it stands for, and why.
     waiting: a line for each that waits for an earlier stage of a journey; such a sweep cannot run yet.
@@ -48,6 +48,7 @@ class Sweep:
     search: SearchSettings
     racing: Racing
     resources: Resources
+    notify: Notify
     source: Path
     space: Space | None = None
     references: tuple[str, ...] = ()
@@ -97,6 +98,7 @@ def load_sweep(
         search=file.search,
         racing=file.racing,
         resources=file.resources,
+        notify=file.notify,
         source=path,
         space=space,
         references=tuple(found.told),

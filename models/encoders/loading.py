@@ -53,6 +53,8 @@ def read_state(path: Path) -> State:
         state = load_state_dict(str(path))
     except (OSError, EOFError, RuntimeError, ValueError, KeyError, SafetensorError, pickle.UnpicklingError) as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
+        if "weights_only" in reason:  # it goes on with the advice to load the file without that guard
+            reason = "only tensors and plain values are loaded from a weight file, since all else could run a program"
         raise _unreadable(path, reason) from error
     if not isinstance(state, Mapping) or not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise _unreadable(path, "it does not hold named tensors")

@@ -38,6 +38,12 @@ for _what, _name in {
 bad.add("name_of_300_letters", _named("s" * 300), ("name (sweep.yaml:1)", "must have at most 80 characters; got 'sss"))
 
 
+for _ending in ("folds", "epochs", "cases", "audit", "classification"):
+    _name = f"s_{_ending}"
+    _why = (f"must not end in _{_ending}: {_name} is a table of the sweep s", f"got {_name!r}")
+    bad.add(f"name_of_the_{_ending}_of_another_sweep", _named(_name), ("name (sweep.yaml:1)", *_why))
+
+
 _LEADERBOARD = "rank,configuration,status,folds,dice_mean,tied_with_best,params_millions\n"
 _REFERENCE = "${winner:encoders.model.encoder}"
 
@@ -90,11 +96,25 @@ def _results(path: str) -> Make:
 
 
 _UNWRITABLE = ("--results", "cannot be written to", "name another with --results")
-bad.add("results_in_a_file", _results("sweep.yaml"), (*_UNWRITABLE, "Not a directory", "here/sweep.yaml/runs/s'"))
-bad.add("results_below_a_file", _results("sweep.yaml/results"), (*_UNWRITABLE, "sweep.yaml/results/runs/s'"))
-bad.add("results_where_nothing_can_be_written", _results("/proc/results"), (*_UNWRITABLE, "'/proc/results/runs/s'"))
-bad.add("results_with_a_nul", _results("results\0"), (*_UNWRITABLE, "embedded null byte", "results\\x00/runs/s'"))
+bad.add("results_in_a_file", _results("sweep.yaml"), (*_UNWRITABLE, "Not a directory", "here/sweep.yaml'"))
+bad.add("results_below_a_file", _results("sweep.yaml/results"), (*_UNWRITABLE, "sweep.yaml/results'"))
+bad.add("results_where_nothing_can_be_written", _results("/proc/results"), (*_UNWRITABLE, "'/proc/results'"))
+bad.add("results_with_a_nul", _results("results\0"), (*_UNWRITABLE, "embedded null byte", "results\\x00'"))
 bad.add("results_of_five_thousand_letters", _results("r" * 5000), (*_UNWRITABLE, "File name too long", "rrr...'"))
+
+
+def _planned(path: str) -> Make:
+    def make(folder: Path) -> list[str]:
+        sweep(folder, SWEEP)
+        return ["sweep.yaml", "--results", path, "--plan"]
+
+    return make
+
+
+_UNREADABLE = ("--results", "cannot be read", "name another with --results")
+bad.add("plan_with_results_in_a_file", _planned("sweep.yaml"), (*_UNREADABLE, "Not a directory", "got 'sweep.yaml'"))
+bad.add("plan_with_results_below_a_file", _planned("sweep.yaml/results"), (*_UNREADABLE, "got 'sweep.yaml/results'"))
+bad.add("plan_with_results_with_a_nul", _planned("results\0"), (*_UNREADABLE, "embedded null byte", "results\\x00'"))
 
 
 def _root(path: str) -> Make:
@@ -113,15 +133,21 @@ def _weights(path: str) -> Make:
     return lambda folder: sweep(folder, SWEEP.replace("weights: none", f"weights: {json.dumps(path)}"))
 
 
-bad.add("weights_that_are_not_there", _weights("./no.pt"), ("model.encoder_weights", "no such file", "got 'no.pt'"))
-bad.add("weights_that_are_a_folder", _weights("data/"), ("model.encoder_weights", "no such file"))
+# What is wrong with weights is said together with all that can be known before the first run.
+_NOBODY = ("--address", "no Ray cluster answers there")
+_NO_FILE = ("model.encoder_weights", "no such file")
+bad.add("weights_that_are_not_there", _weights("./no.pt"), (*_NO_FILE, "got 'no.pt'"), _NOBODY)
+bad.add("weights_that_are_a_folder", _weights("data/"), _NO_FILE, _NOBODY)
 bad.add(
-    "weights_that_are_text", _weights("sweep.yaml"), ("model.encoder_weights", "cut short, or not written by torch")
+    "weights_that_are_text",
+    _weights("sweep.yaml"),
+    ("model.encoder_weights", "cut short, or not written by torch"),
+    _NOBODY,
 )
-bad.add("weights_with_a_nul", _weights("./a\0b.pt"), ("model.encoder_weights",))
+bad.add("weights_with_a_nul", _weights("./a\0b.pt"), ("model.encoder_weights",), _NOBODY)
 
 
-@bad(("model.encoder_weights", "cannot be read as weights", "got 'evil.pt'"))
+@bad(("model.encoder_weights", "only tensors and plain values are loaded", "got 'evil.pt'"), _NOBODY)
 def weights_that_run_a_command(folder: Path) -> None:
     class Evil:
         def __reduce__(self) -> tuple[object, tuple[str]]:

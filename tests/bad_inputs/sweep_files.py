@@ -44,6 +44,7 @@ AS_THEY_STAND: dict[str, tuple[Says, ...]] = {
     "python_tag": (("python_tag.yaml:1", "python/object/apply", _NOT_ALLOWED),),
     "python_tag_in_a_key": (("python_tag_in_a_key.yaml:2", "python/name:os.system", _NOT_ALLOWED),),
     "binary_tag": (("binary_tag.yaml:2", "the tag 'tag:yaml.org,2002:binary'", _NOT_ALLOWED),),
+    "samples_without_a_space": (("search.samples (samples_without_a_space.yaml:2)", "there is none: add one"),),
     "keys_twice": (("lr (keys_twice.yaml:5)", "stands here twice; the first is at keys_twice.yaml:3"),),
     "indented_with_a_tab": (("indented_with_a_tab.yaml:3", "a tab; indent with spaces"),),
     "bracket_left_open": (("bracket_left_open.yaml:3", "is not valid YAML", "expected ',' or ']', but got '}'"),),
@@ -280,3 +281,22 @@ bad.add(
 bad.add(
     "override_of_the_base", _overrides("base=other.yaml"), ("--set base=other.yaml", "the base belongs into the file")
 )
+bad.add(
+    "overrides_of_resources_that_no_machine_has",
+    _overrides("resources.cpus=1000000000", "resources.slots=0", "resources.gpus=1e9"),
+    ("resources.cpus", "must be auto or a whole number from 1 to 65536; got 1000000000"),
+    ("resources.slots", "must be auto or a whole number from 1 to 65536; got 0"),
+    ("resources.gpus", "must be auto or a number from 0 to 1024"),
+)
+bad.add("override_of_a_sampler_of_nothing", _overrides("search.sampler=random"), ("search.sampler", "there is none"))
+for _what, (_key, _value, _why) in {
+    "an_open_quotation": ("command", '"mail \'me"', "cannot be split into words: no closing quotation"),
+    "no_program": ("command", "' '", "must be a program and its arguments"),
+    "a_list": ("command", "[mail, me]", "must be text"),
+    "a_file": ("webhook", "file:///etc/passwd", "must be a URL that begins with https:// or http://"),
+    "no_host": ("webhook", "'https://'", "must be a URL"),
+    "a_port_too_high": ("webhook", "'http://a:99999'", "must be a URL"),
+    "a_newline": ("webhook", '"http://a/\\nHost: b"', "must be a URL"),
+}.items():
+    _given = f"notify.{_key}={_value}"
+    bad.add(f"notification_with_{_what}", _overrides(_given), (f"notify.{_key}", _why))

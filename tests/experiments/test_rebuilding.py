@@ -12,7 +12,7 @@ from rich.console import Console
 from experiments.books import Books
 from experiments.console.display import Display
 from experiments.console.interruption import Interruption
-from experiments.driver import Driver
+from experiments.driver import Driver, Wishes
 from experiments.opened import open_sweep
 from experiments.rebuilding import ERROR_FILE, refreshed_report
 from experiments.sweep import Sweep
@@ -53,7 +53,7 @@ def test_a_driver_ends_with_its_report_if_it_is_to(finished_sweep: Finished, tmp
     sweep, results = finished_sweep({"broken": None, "too": None}), tmp_path / "results"
     said = io.StringIO()
     with Interruption() as interruption:
-        code = Driver(sweep, results, Console(file=said, width=300), interruption, report=report).run()
+        code = Driver(sweep, results, Console(file=said, width=300), interruption, Wishes(report=report)).run()
     assert code == 1, "every run has failed, with a report or without"
     assert (results / "made.html").exists() is report and (results / "made.csv").exists()
     assert ("Report:" in said.getvalue()) is report

@@ -1,13 +1,18 @@
-"""What a sweep varies, when it may stop early, and what it may use. None of it is part of a configuration's id."""
+"""What a sweep varies, when it may stop early, what it may use, and whom it tells. No part of a configuration's id."""
 
 from __future__ import annotations
 
+import re
+import shlex
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from experiments.sweep.schema.settings import Section, Switch
+
+_VARIABLE = re.compile(r"\$[A-Za-z_][A-Za-z0-9_]*")
 
 
 def _not_yet(value: Any) -> Any:
@@ -25,15 +30,40 @@ def _auto_or_number(value: Any) -> Any:
 def _auto_or_count(value: Any) -> Any:
     if value == "auto" or (type(value) is int and 1 <= value <= 65_536):
         return value
-    raise PydanticCustomError("resource", "must be auto or a whole number of at least 1")
+    raise PydanticCustomError("resource", "must be auto or a whole number from 1 to 65536")
 
 
-def _auto_schema(kind: str, minimum: int) -> WithJsonSchema:
-    return WithJsonSchema({"anyOf": [{"const": "auto"}, {"type": kind, "minimum": minimum}]})
+def _words(command: str) -> str:
+    try:
+        words = shlex.split(command)
+    except ValueError as error:  # a quotation mark without its other half
+        text = "cannot be split into words: {reason}"
+        raise PydanticCustomError("command", text, {"reason": str(error).lower()}) from None
+    if not words or not words[0] or "\0" in command:
+        raise PydanticCustomError("command", "must be a program and its arguments")
+    return command
 
 
-AutoOrNumber = Annotated[float | Literal["auto"], PlainValidator(_auto_or_number), _auto_schema("number", 0)]
-AutoOrCount = Annotated[int | Literal["auto"], PlainValidator(_auto_or_count), _auto_schema("integer", 1)]
+def _address(text: str) -> str:
+    if _VARIABLE.fullmatch(text):
+        return text
+    try:
+        parts = urlsplit(text)
+        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets or a port that are none
+        sound = False
+    if not sound or any(letter.isspace() or not letter.isprintable() for letter in text):
+        message = "must be a URL that begins with https:// or http://, or $NAME, an environment variable that holds one"
+        raise PydanticCustomError("webhook", message)
+    return text
+
+
+def _auto_schema(kind: str, minimum: int, maximum: int) -> WithJsonSchema:
+    return WithJsonSchema({"anyOf": [{"const": "auto"}, {"type": kind, "minimum": minimum, "maximum": maximum}]})
+
+
+AutoOrNumber = Annotated[float | Literal["auto"], PlainValidator(_auto_or_number), _auto_schema("number", 0, 1024)]
+AutoOrCount = Annotated[int | Literal["auto"], PlainValidator(_auto_or_count), _auto_schema("integer", 1, 65_536)]
 
 
 class SearchSettings(Section):
@@ -78,3 +108,28 @@ class Resources(Section):
     """Seconds after which a run without another epoch is ended and repeated; null: never. A run's start is in them."""
     slots: AutoOrCount = "auto"
     """Most runs at the same time."""
+
+
+class Notify(Section):
+    """Who is told when a sweep has ended, or has failed after its runs began."""
+
+    command: Annotated[str, AfterValidator(_words)] | None = None
+    """A program with its arguments, which gets the message on its standard input and in SWEEP_... variables. It is not
+    given to a shell."""
+    webhook: Annotated[str, Field(max_length=2000), AfterValidator(_address)] | None = None
+    """A URL that the message is posted to as JSON, or $NAME, the environment variable that holds a secret one."""
+
+
+def environment_variable(webhook: str) -> str:
+    """The name of the environment variable that a webhook stands for; '' if it is a URL itself."""
+    return webhook[1:] if _VARIABLE.fullmatch(webhook) else ""
+
+
+def checked_address(value: Any) -> str:
+    """A URL that a webhook may be. Raises ValueError for anything else, another environment variable included."""
+    if not isinstance(value, str) or environment_variable(value):
+        raise ValueError("it holds no URL")
+    try:
+        return _address(value)
+    except PydanticCustomError:
+        raise ValueError("it holds no URL that begins with https:// or http://") from None

@@ -225,6 +225,8 @@ class TrainingSettings(Section):
     """Largest norm of the gradient; null leaves it as it is."""
     freeze_encoder_epochs: Annotated[int, Field(ge=0)] = 0
     """First epochs in which the encoder keeps its weights."""
+    retry_diverged: Switch = False
+    """Whether a training that diverges is repeated once, from scratch, at a tenth of the learning rate."""
     snapshots: Annotated[int, Field(ge=0, le=100)] = 0
     """Validation cases of which a run keeps what it drew after every epoch, for an animation; changes no result."""
 

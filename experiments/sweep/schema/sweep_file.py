@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
-from experiments.sweep.schema.search import Racing, Resources, SearchSettings
+from experiments.sweep.schema.search import Notify, Racing, Resources, SearchSettings
 from experiments.sweep.schema.settings import Settings
 
+_TABLES = ("_folds", "_epochs", "_cases", "_audit", "_classification")
+
+
+def _no_table(name: str) -> str:
+    if name.endswith(_TABLES):
+        text = "must not end in {ending}: {sweep}{ending} is a table of the sweep {sweep}"
+        ending = next(ending for ending in _TABLES if name.endswith(ending))
+        raise PydanticCustomError("name", text, {"ending": ending, "sweep": name.removesuffix(ending) or "before it"})
+    return name
+
+
 # A name becomes a folder, so that it may hold nothing that means something to a file system.
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=80)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=80), AfterValidator(_no_table)]
 
 
 class SweepFile(Settings):
@@ -28,3 +40,5 @@ class SweepFile(Settings):
     """Stopping configurations that can no longer win."""
     resources: Resources = Field(default_factory=Resources)
     """What the runs may use."""
+    notify: Notify = Field(default_factory=Notify)
+    """Who is told when the sweep ends."""

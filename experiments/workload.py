@@ -1,0 +1,211 @@
+"""What a sweep has to run: its configurations on their data, what each run needs, and what is left to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from experiments.console.display import Display
+from experiments.leaderboard import Leaderboard
+from experiments.ledger import Ledger, Record
+from experiments.ledger.data import KnownData, SeenData
+from experiments.ledger.outcome import write_outcome
+from experiments.ledger.record import RECORD_FILE
+from experiments.opened import OpenedSweep
+from experiments.preflight import Slot, preflight, record_impossible
+from experiments.preflight.preflight import check_networks, untried
+from experiments.preparation import (
+    PlannedConfiguration,
+    Provision,
+    Provisioner,
+    Survey,
+    foreseen,
+    open_sources,
+    survey,
+    write_audit,
+)
+from experiments.preparation.survey import folds_key, source_key
+from experiments.scheduling import Run, fold_by_fold
+from experiments.search import Search
+from experiments.sweep import Sweep, nested
+from experiments.training import TRAINING_VERSION
+from experiments.training.spec import RunSpec
+from utils.datasets.download import download as download_dataset
+from utils.errors import Problem, UserError
+
+
+class Workload:
+    """The runs of one sweep, derived from the sweep file, the data and the ledger. `open` comes first.
+
+    planned: id -> configuration, of all that are known; a search adds to them.
+    """
+
+    def __init__(self, sweep: Sweep, results: Path, display: Display) -> None:
+        self.sweep, self.results, self._display = sweep, results, display
+        self.ledger = Ledger(results, sweep.name)
+        self.planned: dict[str, PlannedConfiguration] = {}
+        self.search: Search | None = None
+        self._found: Survey
+        self._provisioner = Provisioner(sweep.name, results)
+        self._provisions: dict[str, Provision] = {}
+
+    @property
+    def runs(self) -> list[Run]:
+        """All runs that are known: fold by fold, but what was drawn from a space, configuration by configuration."""
+        planned = [(planned.id, planned.folds) for planned in self.planned.values()]
+        if self.search is None:
+            return fold_by_fold(planned)
+        return [Run(configuration, fold) for configuration, folds in planned for fold in range(folds)]
+
+    @property
+    def expected(self) -> int:
+        """How many runs the sweep will have had at its end."""
+        return len(self.runs) + (self.search.runs_left if self.search is not None else 0)
+
+    def records(self) -> dict[tuple[str, int], Record]:
+        """Of all runs that have ended."""
+        return self.ledger.records(self.runs)
+
+    def seems_unfinished(self) -> bool:
+        """A guess, before the data are read and the runs are known, at whether something will have to run."""
+        folds = [configuration.settings.folds for configuration in self.sweep.configurations]
+        expected = sum(each.use or (each.k if each.from_file is None else 1) for each in folds)
+        expected *= self.sweep.space.samples if self.sweep.space is not None else 1
+        return sum(1 for _ in self.ledger.root.glob(f"*/fold-*/{RECORD_FILE}")) < expected
+
+    def open(self, *, download: bool = False, new_data: bool = False) -> None:
+        """Opens the data, writes the audit, draws the folds.
+
+        new_data: whether data and folds may be others than those of the results that are there. Raises UserError if
+        they are and may not, and for data that cannot be used.
+        """
+        if download:
+            for name, root in {(c.settings.dataset.name, c.settings.dataset.root) for c in foreseen(self.sweep)}:
+                if root is not None:
+                    download_dataset(name, root)
+        sources = open_sources(self.sweep, self._display.stage)
+        write_audit(sources.values(), self.results / f"{self.sweep.name}_audit.csv")
+        for source in sources.values():
+            self._display.say(source.audit.summary())
+        self._found = survey(self.sweep, sources)
+        if not new_data and (problems := changed_data(self.ledger, self._found)):
+            raise UserError(problems)
+        if self.sweep.space is not None:
+            self.search = Search(self.sweep, self._found, self.ledger)
+        drawn = self._found.planned if self.search is None else self.search.planned
+        self.planned = {planned.id: planned for planned in drawn}
+
+    def forget_failures(self) -> None:
+        """Sets the records of failed runs aside, so that they are repeated."""
+        for run, record in self.records().items():
+            if record.status == "failed":
+                self.ledger.forget_failure(*run)
+
+    def make_ready(self, slot: Slot, skip_impossible: bool, found: Iterable[Problem] = ()) -> None:
+        """Finds out whether everything can run, and makes what runs read.
+
+        slot: what one run has. skip_impossible: whether runs that can never run are recorded as failed, rather than
+        stop the sweep; those of draws always are. found: problems that are known already. Raises UserError with
+        everything that stops the sweep.
+        """
+        wanted = [one for one in self.planned.values() if len(self._records_of(one)) < one.folds]
+        previews = self._found.previews
+        problems = [*found, *self._provisioner.weights_problems([*wanted, *previews])]
+        checked = preflight(wanted, self.ledger, self.results, slot, self._display.stage, found=problems)
+        for warning in checked.warnings:
+            self._display.say(f"Warning: {warning}")
+        checked.raise_on_problems(skip_impossible or self.search is not None)
+        for id, reason in checked.impossible.items():
+            self._skip(self.planned[id], reason)
+        possible = [one for one in wanted if one.id not in checked.impossible]
+        self._provisions = self._provisioner.all([*possible, *previews], self._display.stage)
+
+    def keep_data(self) -> None:
+        """Writes down which data the results are of from now on."""
+        KnownData(self.ledger).keep(_seen(self._found))
+
+    def draw(self, device: str) -> tuple[PlannedConfiguration, dict[tuple[str, int], Record] | None] | None:
+        """The next configuration of the search, and the new records of its runs if it can never run; None without one.
+
+        One that can never run has failed, as any other draw may: the sampler learns that, and a sweep of days goes
+        on. device: what runs are executed on. Raises UserError where nothing can be drawn, or its weights are missing.
+        """
+        planned = self.search.draw() if self.search is not None else None
+        if planned is None:
+            return None
+        check = check_networks(untried([planned], self.ledger), device, _silent).get(planned.id)
+        records = None
+        if check is not None and check.memory is None:
+            records = self._skip(planned, check.reason)
+        else:
+            self._provisions[planned.id] = self._provisioner.of(planned)
+        self.planned[planned.id] = planned
+        return planned, records
+
+    def name(self, run: Run) -> str:
+        """The name of a run's configuration, for people."""
+        return self.planned[run.configuration].configuration.name
+
+    def spec(self, run: Run, threads: int, device: str) -> RunSpec:
+        """What a worker is told about a run."""
+        planned, provision = self.planned[run.configuration], self._provisions[run.configuration]
+        return RunSpec(
+            sweep=self.sweep.name,
+            configuration=run.configuration,
+            name=planned.configuration.name,
+            fold=run.fold,
+            settings=nested(planned.configuration.settings),
+            folder=self.ledger.folder(*run),
+            cache=provision.cache,
+            split_file=provision.split_file,
+            weights=provision.weights,
+            data=planned.source.data,
+            split=planned.split.hash,
+            code=TRAINING_VERSION,
+            threads=threads,
+            device=device,
+        )
+
+    def note_outcome(self, *, complete: bool) -> None:
+        """Says in the ledger whether other sweeps may build on this one; complete: whether nothing is left to do."""
+        records = self.records()
+        complete = complete and len(records) == self.expected
+        failed = sum(record.status == "failed" for record in records.values())
+        configurations, runs = len(self.planned), len(self.runs)
+        write_outcome(self.ledger.root, complete=complete, configurations=configurations, runs=runs, failed=failed)
+
+    def opened(self, leaderboard: Leaderboard) -> OpenedSweep:
+        """The sweep as it stands now. leaderboard: filled from its records."""
+        undrawn = self.search.left if self.search is not None else 0
+        known = (tuple(self.planned.values()), self.records(), leaderboard, undrawn)
+        return OpenedSweep(self.sweep, self.results, self.ledger, self._found, *known)
+
+    def _records_of(self, planned: PlannedConfiguration) -> dict[tuple[str, int], Record]:
+        return self.ledger.records((planned.id, fold) for fold in range(planned.folds))
+
+    def _skip(self, planned: PlannedConfiguration, reason: str) -> dict[tuple[str, int], Record]:
+        self._display.say(f"{planned.configuration.name} can never run and is recorded as failed: {reason}")
+        return record_impossible(planned, reason, self.ledger)
+
+
+def changed_data(ledger: Ledger, found: Survey) -> list[Problem]:
+    """The data and folds that are others than those of the results in the ledger."""
+    return KnownData(ledger).problems(_seen(found))
+
+
+def _seen(found: Survey) -> list[SeenData]:
+    """Every source with every split of it."""
+    seen = {}
+    for one in found.planned:
+        settings = one.configuration.settings
+        words, fold_words = source_key(settings.dataset), folds_key(settings.folds)
+        root = settings.dataset.root
+        name = one.source.name if root is None else f"{one.source.name} in {root}"
+        seen[words, fold_words] = SeenData(
+            words, name, one.source.data, one.source.contents, fold_words, one.split.hash
+        )
+    return list(seen.values())
+
+
+def _silent(stage: str, done: int, total: int) -> None:
+    """One network is tried in a moment."""
