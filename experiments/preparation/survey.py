@@ -16,6 +16,7 @@ from utils.errors import Problem, UserError
 from utils.identity import canonical_json, digest
 from utils.splits.audit import Audit, audit, group_names
 from utils.splits.folds import Split, make_split, split_from_file
+from utils.splits.given import split_as_given, split_by_source
 
 StageProgress = Callable[[str, int, int], None]
 """Called with (name of the stage, done, total)."""
@@ -171,6 +172,10 @@ def _source(settings: DatasetSettings, on_progress: StageProgress) -> Source:
 def _split(source: Source, folds: FoldSettings) -> Split:
     ids = [case.id for case in source.audit.usable]
     groups = _groups(source, folds)
+    if folds.from_file == "source":
+        return split_by_source(source.audit.usable, groups, seed=folds.seed, validation=folds.validation)
+    if folds.from_file == "split":
+        return split_as_given(source.audit.usable, groups, seed=folds.seed, validation=folds.validation)
     if folds.from_file is not None:
         return split_from_file(folds.from_file, ids, groups, [case.id for case in source.audit.skipped])
     labels = {case.id: case.label for case in source.audit.usable}

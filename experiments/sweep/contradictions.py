@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from experiments.sweep.file.problems import sentence
 from experiments.sweep.schema.keys import OPTIONS
 from experiments.sweep.schema.part import Registered, checked_options
-from experiments.sweep.schema.settings import Settings
+from experiments.sweep.schema.settings import FOLDS_OF_DATA, Settings
 
 Given = Callable[[str], bool]
 
@@ -45,7 +45,8 @@ def contradictions(settings: Settings, given: Given) -> Iterator[Contradiction]:
 def _folds(settings: Settings, given: Given) -> Iterator[Contradiction]:
     folds = settings.folds
     if folds.from_file is not None:
-        for key in ("k", "test", "validation"):
+        # Folds that the data name have a test part each; what steers training is drawn as ever.
+        for key in ("k", "test") if folds.from_file in FOLDS_OF_DATA else ("k", "test", "validation"):
             if given(f"folds.{key}"):
                 message = f"folds.from already says what the folds are: leave {key} or from out"
                 yield Contradiction((f"folds.{key}", "folds.from"), message)

@@ -1,4 +1,7 @@
-"""Datasets: where the cases of a study come from. One registered class each, in any file of this folder."""
+"""Datasets: where the cases of a study come from. One registered class each, in any file of this folder.
+
+Those of a field have a folder of their own: `mammography`, `histology`.
+"""
 
 import importlib
 import pkgutil

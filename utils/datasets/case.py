@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from utils.registry import Registry
+
+SOURCE = "source"
+"""The attribute that says which of several joined datasets, or which hospital or device, a case is from."""
+
+SPLIT = "split"
+"""The attribute that says to which part the data themselves assign a case: train, validation or test."""
 
 
 @dataclass(frozen=True)
@@ -19,9 +25,11 @@ class Case:
     id: unique within the dataset, stable between machines (``benign/benign (1)``).
     label: one of the dataset's classes.
     image: the image file; None where the dataset makes its images.
-    masks: the files of all masks, merged by OR; empty for a missing mask or a made image.
+    masks: the files that all masks are read or drawn from, merged by OR; empty for a missing mask or a made image.
     group: what must not cross a fold (a patient); None where the data does not say.
-    attributes: anything else that the dataset knows and a report may show.
+    attributes: anything else that the dataset knows and a report may show; see `SOURCE` and `SPLIT`.
+    unmarked: whether the data say that there is nothing to draw, so that no mask file is missed.
+    spacing: height and width of a pixel in mm; None where the data does not say.
     """
 
     id: str
@@ -30,6 +38,8 @@ class Case:
     masks: tuple[Path, ...] = ()
     group: str | None = None
     attributes: Mapping[str, str] = field(default_factory=dict)
+    unmarked: bool = False
+    spacing: tuple[float, float] | None = None
 
 
 class Dataset(Protocol):
@@ -58,6 +68,15 @@ class Dataset(Protocol):
 
     def content(self, case: Case) -> str:
         """A hash of everything that determines the case: bytes of its files, label and group."""
+        ...
+
+
+@runtime_checkable
+class KnowsInstances(Protocol):
+    """What a `Dataset` may offer besides: which pixels of a mask belong to the same lesion or nucleus."""
+
+    def read_instances(self, case: Case) -> np.ndarray:
+        """int32, (height, width): 1, 2, ... for the instances, 0 where `read_mask` is 0. Raises as that does."""
         ...
 
 

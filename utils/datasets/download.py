@@ -8,10 +8,16 @@ from __future__ import annotations
 import shutil
 import tarfile
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from utils.datasets.case import DATASETS
 from utils.errors import Problem, UserError
+from utils.files import free_bytes
+
+# Images are compressed already: an archive that grows more than this, and to more than that, is no dataset.
+_MOST_GROWTH, _HARMLESS_BYTES = 100, 2**30
 
 _WITHOUT_KAGGLE = "or unpack {url} there by hand; `--demo` needs no data"
 
@@ -66,7 +72,8 @@ def _fetch(handle: str, folder: Path, root: Path) -> None:
         folder.parent.mkdir(parents=True, exist_ok=True)
         # What an interrupted download left is neither complete nor marked: start over.
         shutil.rmtree(folder, ignore_errors=True)
-        kagglehub.dataset_download(handle, output_dir=str(folder))
+        with _bounded_unpacking():
+            kagglehub.dataset_download(handle, output_dir=str(folder))
     except (requests.ConnectionError, requests.Timeout) as error:
         message = f"Kaggle cannot be reached ({type(error).__name__}): connect to the internet, {elsewhere}"
         raise UserError(Problem("--download", message)) from error
@@ -84,6 +91,48 @@ def _fetch(handle: str, folder: Path, root: Path) -> None:
     # other complaint of requests; TarError: a member that would be unpacked outside of the folder.
     except (BackendError, DataCorruptionError, zipfile.BadZipFile, tarfile.TarError, ValueError, OSError) as error:
         raise UserError(Problem("--download", f"the download failed ({_first_line(error)}): {elsewhere}")) from error
+
+
+@contextmanager
+def _bounded_unpacking() -> Iterator[None]:
+    """In here kagglehub, which unpacks an archive whatever comes out of it, asks us first."""
+    from kagglehub import http_resolver
+
+    unpack = http_resolver._extract_archive
+
+    def check_and_unpack(archive: str, folder: str) -> None:
+        _check_growth(Path(archive))
+        unpack(archive, folder)
+
+    http_resolver._extract_archive = check_and_unpack
+    try:
+        yield
+    finally:
+        http_resolver._extract_archive = unpack
+
+
+def _check_growth(archive: Path) -> None:
+    """Raises UserError for an archive that unpacks to more than its disk takes, or than a dataset would.
+
+    Neither zipfile nor tarfile unpacks more of a member than its header states.
+    """
+    size, free = archive.stat().st_size, free_bytes(archive.parent)
+    most = min(free, max(_HARMLESS_BYTES, _MOST_GROWTH * size))
+    unpacked = 0
+    for member in _stated_sizes(archive):
+        unpacked += member
+        if unpacked > most:
+            stated = f"an archive of {size:,} bytes would unpack to at least {unpacked:,}, {free:,} are free"
+            raise UserError(Problem("--download", f"{stated}: refused; it lies in {archive}"))
+
+
+def _stated_sizes(archive: Path) -> Iterator[int]:
+    if tarfile.is_tarfile(archive):
+        with tarfile.open(archive) as tar:
+            yield from (member.size for member in tar)
+    elif zipfile.is_zipfile(archive):
+        with zipfile.ZipFile(archive) as zipped:
+            yield from (member.file_size for member in zipped.infolist())
 
 
 def _first_line(error: Exception, limit: int = 200) -> str:

@@ -1,7 +1,8 @@
 """Image and mask files as arrays, or an OSError that names the file.
 
-Covers PNG, JPEG, BMP, TIFF and WebP with 8 or 16 bits. Does not cover volumes, DICOM or pixels stored as
-floats, and ignores the orientation tag of JPEG: a mask has none, and both must stay aligned.
+Covers PNG, JPEG, BMP, TIFF, WebP and PGM with 8 or 16 bits; DICOM is read by `utils.images.dicom`. Does not cover
+volumes or pixels stored as floats, and ignores the orientation tag of JPEG: a mask has none, and both must stay
+aligned.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ _MAX_BYTES = 8 * MAX_PIXELS + 1024 * 1024
 
 # Pillow warns of large images before ours, which are fewer pixels, are refused with a message of our own.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+# A damaged TIFF is told as an OSError, with its name; Pillow's own words do not say which file it was.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.TiffImagePlugin")
 
 
 def read_image(path: Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
@@ -38,6 +41,24 @@ def read_image(path: Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     if np.array_equal(blue, green) and np.array_equal(green, red):
         return np.ascontiguousarray(blue)
     return np.ascontiguousarray(pixels[..., 2::-1])
+
+
+def read_stored(path: Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """The numbers that the file holds: uint8 or uint16, (height, width) or (height, width, 3) for RGB.
+
+    For 16-bit images that are to be windowed, and for masks whose values are the numbers of instances.
+    Raises OSError as `read_image` does.
+    """
+    pixels = _decode(path, max_pixels)
+    if pixels.dtype not in (np.uint8, np.uint16):
+        raise OSError(f"{path}: pixels of type {pixels.dtype}; only 8 and 16 bit integers can be read")
+    return pixels if pixels.ndim == 2 else np.ascontiguousarray(pixels[..., ::-1])
+
+
+def size_of(path: Path, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
+    """(height, width) as the header states it. Raises OSError as `read_image` does, but for damaged pixels."""
+    width, height = _size_in_header(_content(path), Path(path), max_pixels)
+    return height, width
 
 
 def read_mask(path: Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
@@ -66,12 +87,7 @@ def merge_masks(masks: Sequence[np.ndarray]) -> np.ndarray:
 def _decode(path: Path, max_pixels: int) -> np.ndarray:
     """The stored pixels without transparency: (height, width) or (height, width, 3) in OpenCV's order, BGR."""
     path = Path(path)
-    if path.exists() and not path.is_file():  # a device may never end
-        raise OSError(f"{path}: not a file")
-    if path.stat().st_size > _MAX_BYTES:
-        raise OSError(f"{path}: larger than {_MAX_BYTES:,} bytes; refused")
-    # Bytes are read here and not by cv2.imread, which cannot open names outside the code page on Windows.
-    content = path.read_bytes()
+    content = _content(path)
     width, height = _size_in_header(content, path, max_pixels)
     if width * height > max_pixels:
         raise OSError(f"{path}: {width} x {height} is more than {max_pixels:,} pixels; refused")
@@ -85,6 +101,21 @@ def _decode(path: Path, max_pixels: int) -> np.ndarray:
         # Two channels are grey and transparency, four are colour and transparency.
         pixels = pixels[..., 0] if pixels.shape[-1] <= 2 else pixels[..., :3]
     return pixels
+
+
+def _content(path: Path) -> bytes:
+    check_file(path)
+    # Bytes are read here and not by cv2.imread, which cannot open names outside the code page on Windows.
+    return Path(path).read_bytes()
+
+
+def check_file(path: Path) -> None:
+    """Raises OSError for what is no file (a device may never end), or larger than any image within `MAX_PIXELS`."""
+    path = Path(path)
+    if path.exists() and not path.is_file():
+        raise OSError(f"{path}: not a file")
+    if path.stat().st_size > _MAX_BYTES:
+        raise OSError(f"{path}: larger than {_MAX_BYTES:,} bytes; refused")
 
 
 def _size_in_header(content: bytes, path: Path, max_pixels: int) -> tuple[int, int]:

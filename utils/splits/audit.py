@@ -154,7 +154,7 @@ def _open(dataset: Dataset, case: Case) -> _Opened:
 def _open_mask(dataset: Dataset, case: Case, opened: _Opened) -> None:
     """Adds to `opened` what the case's mask says."""
     absent = [path for path in case.masks if not path.exists()]
-    if absent or (case.image is not None and not case.masks):
+    if absent or (case.image is not None and not case.masks and not case.unmarked):
         message = "there is no mask file for this image" if not absent else "the mask file does not exist"
         opened.findings.append(_about(case, "missing_mask", "error", absent[0] if absent else case.image, message))
         return

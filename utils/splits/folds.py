@@ -106,23 +106,32 @@ def make_split(
         held_out = [tested == fold for fold in range(k)]
     else:
         held_out = [_take(y, g, test, derive_seed(seed, "test"), "folds.test", "test part")]
+    return folds_of(names, y, g, held_out, seed, validation)
+
+
+def folds_of(
+    names: np.ndarray,
+    labels: np.ndarray,
+    groups: np.ndarray,
+    tested: Sequence[np.ndarray],
+    seed: int,
+    validation: float,
+) -> Split:
+    """A fold for each test part; the validation part of each is drawn from its other cases, over whole groups.
+
+    names: ids of the cases, object (cases,), ascending; labels, groups: theirs. tested: bool (cases,) for each fold.
+    Raises UserError for folds that cut a group, or leave a class without a case to train on.
+    """
     folds = []
-    for index, out in enumerate(held_out):
+    for index, out in enumerate(tested):
         inside = np.flatnonzero(~out)
-        place = f"validation part of fold {index}"
-        steering = _take(
-            y[inside], g[inside], validation, derive_seed(seed, "validation", index), "folds.validation", place
-        )
-        folds.append(
-            Fold(
-                index,
-                train=tuple(names[inside[~steering]]),
-                validation=tuple(names[inside[steering]]),
-                test=tuple(names[out]),
-            )
-        )
+        draw, place = derive_seed(seed, "validation", index), f"validation part of fold {index}"
+        steering = _take(labels[inside], groups[inside], validation, draw, "folds.validation", place)
+        train, steer = tuple(names[inside[~steering]]), tuple(names[inside[steering]])
+        folds.append(Fold(index, train, steer, test=tuple(names[out])))
     split = Split(tuple(folds))
-    _raise([*check_split(split, group_of), *_untaught(split, label_of)])
+    label_of = dict(zip(names, labels.tolist(), strict=True))
+    _raise([*check_split(split, dict(zip(names, groups.tolist(), strict=True))), *_untaught(split, label_of)])
     return split
 
 

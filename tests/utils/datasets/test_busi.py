@@ -155,9 +155,9 @@ def test_two_images_of_one_name_are_refused(root: Path) -> None:
         Busi(root).cases()
 
 
-def test_is_registered_without_options() -> None:
+def test_is_registered_and_leaves_nothing_out_of_itself() -> None:
     assert DATASETS["busi"] is Busi
-    assert DATASETS.check("busi", {}) == {}
+    assert DATASETS.check("busi", {}) == {"curation": None}
 
 
 @pytest.mark.skipif(not BUSI_MINI.is_dir(), reason="needs the sample of the real dataset")

@@ -248,6 +248,14 @@ def change_the_manifest(path: Path) -> None:
     (path / "manifest.json").write_text(json.dumps(manifest))
 
 
+def lead_the_manifest_astray(path: Path) -> None:
+    """With a digest that is right: to a file that is there and as it says."""
+    manifest = json.loads((path / "manifest.json").read_text())
+    manifest["files"][f"../{path.name}/labels.npy"] = manifest["files"]["labels.npy"]
+    del manifest["digest"]
+    (path / "manifest.json").write_text(json.dumps({**manifest, "digest": digest(manifest, length=64)}))
+
+
 def truncate(name: str) -> Callable[[Path], None]:
     return lambda path: os.truncate(path / name, (path / name).stat().st_size - 1)
 
@@ -267,6 +275,7 @@ SEEN_AT_ONCE: dict[str, Callable[[Path], Any]] = {
     "half a manifest": lambda path: os.truncate(path / "manifest.json", 100),
     "another manifest": lambda path: (path / "manifest.json").write_text("[]"),
     "changed manifest": change_the_manifest,
+    "a manifest that leads astray": lead_the_manifest_astray,
 }
 
 

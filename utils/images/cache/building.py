@@ -18,10 +18,10 @@ from typing import Any, BinaryIO, NamedTuple
 import cv2
 import numpy as np
 
-from utils.datasets.case import Case, Dataset
+from utils.datasets.case import SOURCE, Case, Dataset, KnowsInstances
 from utils.errors import Problem, UserError
 from utils.identity import digest
-from utils.images.cache.manifest import FORMAT_VERSION, fault_of, write_manifest
+from utils.images.cache.manifest import FORMAT_VERSION, INSTANCES, fault_of, write_manifest
 from utils.images.cache.placing import install, remove_abandoned, temporary_folder
 from utils.images.preprocessing import PREPROCESSING, PREPROCESSING_VERSION, preprocess
 from utils.images.resizing import resize_image, resize_mask
@@ -95,17 +95,22 @@ class _Prepared(NamedTuple):
     mask: np.ndarray
     native_bits: np.ndarray
     native_size: tuple[int, int]
+    instances: np.ndarray | None
 
 
 def _prepare(dataset: Dataset, parts: Parts, image_size: tuple[int, int], case: Case) -> _Prepared | Problem:
     try:
         image, mask = dataset.read_image(case), dataset.read_mask(case)
+        instances = dataset.read_instances(case) if isinstance(dataset, KnowsInstances) else None
     except (OSError, ValueError) as error:
         return Problem(case.id, f"cannot be read: {error}")
     if image.shape[:2] != mask.shape:
         return Problem(case.id, f"the image has {image.shape[:2]} pixels (height, width), its mask {mask.shape}")
+    if instances is not None and not (np.array_equal(instances > 0, mask > 0) and instances.max() < 2**16):
+        return Problem(case.id, "its instances are not the pixels of its mask, or are more than 65,535")
     resized = resize_image(preprocess(image, parts), image_size)
-    return _Prepared(resized, resize_mask(mask, image_size), np.packbits(mask), mask.shape)
+    numbers = None if instances is None else instances.astype(np.uint16)
+    return _Prepared(resized, resize_mask(mask, image_size), np.packbits(mask), mask.shape, numbers)
 
 
 def _check_cases(dataset: Dataset, cases: Sequence[Case]) -> None:
@@ -199,6 +204,8 @@ def _write(
         stack.callback(lambda: images.file.close())
         masks = stack.enter_context(_start_array(folder / "masks.npy", (len(cases), *image_size)))
         bits = stack.enter_context((folder / "native_masks.bits").open("wb"))
+        known = isinstance(dataset, KnowsInstances)
+        instances = stack.enter_context((folder / INSTANCES).open("wb")) if known else None
         for done, result in enumerate(results, start=1):
             if isinstance(result, Problem):
                 problems.append(result)
@@ -206,6 +213,8 @@ def _write(
                 images.append(result.image)
                 masks.write(result.mask.data)
                 bits.write(result.native_bits.data)
+                if instances is not None and result.instances is not None:
+                    instances.write(np.ascontiguousarray(result.instances).data)
                 sizes.append(result.native_size)
                 offsets.append(offsets[-1] + result.native_bits.size)
             if on_progress:
@@ -215,4 +224,15 @@ def _write(
     np.save(folder / "labels.npy", np.array([dataset.classes.index(case.label) for case in cases], np.int64))
     np.save(folder / "sizes.npy", np.array(sizes, np.int64))
     np.save(folder / "offsets.npy", np.array(offsets, np.int64))
-    write_manifest(folder, [case.id for case in cases], dataset.classes)
+    write_manifest(folder, [case.id for case in cases], dataset.classes, _told(cases))
+
+
+def _told(cases: Sequence[Case]) -> dict[str, list[Any]]:
+    """What only some datasets know of their cases; nothing of the others, whose caches stay what they were."""
+    sources = [case.attributes.get(SOURCE) for case in cases]
+    spacings = [case.spacing for case in cases]
+    return {
+        **({"sources": sources} if any(sources) else {}),
+        # Of all cases or of none: a mean of millimetres and pixels would be of neither.
+        **({"spacings": spacings} if all(spacings) else {}),
+    }

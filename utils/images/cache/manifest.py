@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,17 @@ FORMAT_VERSION = 1
 
 MANIFEST = "manifest.json"
 
+INSTANCES = "native_instances.u16"
+"""The file of instance numbers at the images' own resolution, of datasets that know them."""
 
-def write_manifest(folder: Path, ids: Sequence[str], classes: Sequence[str]) -> None:
-    """States the size and hash of every file in `folder`, beside ids and classes."""
+
+def write_manifest(
+    folder: Path, ids: Sequence[str], classes: Sequence[str], told: Mapping[str, Sequence[Any]] | None = None
+) -> None:
+    """States the size and hash of every file in `folder`, beside ids and classes.
+
+    told: what else is known of the cases, a list in their order for each name.
+    """
     files = {
         path.name: {"bytes": path.stat().st_size, "sha256": file_digest(path)} for path in sorted(folder.iterdir())
     }
@@ -28,6 +36,7 @@ def write_manifest(folder: Path, ids: Sequence[str], classes: Sequence[str]) -> 
         "ids": list(ids),
         "classes": list(classes),
         "files": files,
+        **(told or {}),
     }
     manifest["digest"] = digest(manifest, length=64)
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1, ensure_ascii=False), encoding="utf-8")
@@ -43,6 +52,8 @@ def read_manifest(place: Path) -> dict[str, Any]:
     if stated != digest(manifest, length=64):
         raise ValueError(f"{MANIFEST} has been changed")
     for name, file in manifest["files"].items():
+        if Path(name).name != name:
+            raise ValueError(f"{MANIFEST} names {name!r}, which is no file beside it")
         path = place / name
         size = path.stat().st_size if path.is_file() else None
         if size is None:
