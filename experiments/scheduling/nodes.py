@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -16,26 +17,28 @@ _PATIENCE = 180.0
 
 
 def inspect_cluster(
-    address: str, folder: Path, token: str, patience: float = _PATIENCE
+    address: str, folder: Path, token: str, patience: float = _PATIENCE, storage: str | None = None
 ) -> tuple[list[NodeReport], list[Problem], tuple[float, float]]:
     """Joins the cluster at an address and leaves it again: every machine's report, what is wrong with those that gave
     none, and all CPU cores and GPUs.
 
-    folder, token: as for `inspect_node`. Raises UserError if there is no cluster.
+    folder, token, storage: as for `inspect_node`. Raises UserError if there is no cluster.
     """
     with ray_cluster(address):
-        reports, silent = inspect_nodes(folder, token, patience)
+        reports, silent = inspect_nodes(folder, token, patience, storage)
         return reports, silent, available()
 
 
-def inspect_nodes(folder: Path, token: str, patience: float = _PATIENCE) -> tuple[list[NodeReport], list[Problem]]:
+def inspect_nodes(
+    folder: Path, token: str, patience: float = _PATIENCE, storage: str | None = None
+) -> tuple[list[NodeReport], list[Problem]]:
     """What every machine of the cluster that this process has joined reports, and the problems of those that do not."""
-    inspect = ray.remote(num_cpus=0, max_retries=0)(inspect_node)
+    inspect: Any = ray.remote(num_cpus=0, max_retries=0)(inspect_node)
     asked = {}
     for node in ray.nodes():
         if node["Alive"]:
             there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-            task = inspect.options(scheduling_strategy=there).remote(str(folder), token)
+            task = inspect.options(scheduling_strategy=there).remote(str(folder), token, storage=storage)
             asked[task] = node.get("NodeManagerHostname") or node["NodeManagerAddress"]
     ray.wait(list(asked), num_returns=len(asked), timeout=patience)
     reports, problems = [], []
