@@ -81,7 +81,7 @@ class Attendant:
             finished=now,
         )
         commit(record, spec.folder)
-        self.ended(run, record)
+        self.ended(run, self.find(run) or record)  # with a store, a worker thought dead may have come first
 
     def ended(self, run: Run, record: Record) -> None:
         """The run has its record: the books are brought up to date."""

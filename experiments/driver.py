@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,9 @@ from experiments.rebuilding import refreshed_report
 from experiments.scheduling import Run, RunQueue
 from experiments.scheduling.head import Head
 from experiments.scheduling.room import Room
+from experiments.storage import STORED_EXECUTION
+from experiments.storage.depot import StoreLost
+from experiments.storage.store import marked as marked_store
 from experiments.sweep import Sweep
 from experiments.training import EXECUTION
 from experiments.training.spec import RunSpec
@@ -65,9 +67,10 @@ class Driver:
         interruption: Interruption,
         wishes: Wishes = Wishes(),
         *,
-        execution: str = EXECUTION,
+        execution: str | None = None,
     ) -> None:
-        self.sweep, self.wishes, self.execution = sweep, wishes, execution
+        self.sweep, self.wishes = sweep, wishes
+        self.execution = execution or (EXECUTION if sweep.resources.storage is None else STORED_EXECUTION)
         self.results = results.absolute()
         self.console, self.interruption = console, interruption
         self.display = Display(console)
@@ -102,12 +105,10 @@ class Driver:
                 self.display.say(line)
             head = None
             unfinished = wishes.retry_failed or workload.seems_unfinished()
-            if wishes.address is None and "ray" not in sys.modules and unfinished:
+            if wishes.address is None and unfinished and Head.possible():
                 head = stack.enter_context(Head())  # Ray takes seconds to start; meanwhile the data are read
             workload.open(download=wishes.download, new_data=wishes.new_data)
-            if wishes.retry_failed:
-                workload.forget_failures()
-            if len(workload.records()) < workload.expected:
+            if workload.unfinished(wishes.retry_failed):
                 self._make_ready()
             workload.keep_data()
             self._execute_missing(head)
@@ -129,20 +130,22 @@ class Driver:
             slot = slot_of(self.sweep.resources, capacity)
         except UserError as error:
             problems += error.problems
-        self.workload.make_ready(slot, self.wishes.skip_impossible, problems)
+        skip, retry = self.wishes.skip_impossible, self.wishes.retry_failed
+        self.workload.make_ready(slot, problems, skip_impossible=skip, retry_failed=retry)
 
     def _inspected(self, address: str) -> tuple[Capacity, list[Problem]]:
         """What a cluster has, and in which ways its machines do not fit to this one."""
         from experiments.scheduling.nodes import inspect_cluster
 
         try:
-            with marked(self.results) as token:
-                reports, silent, available = inspect_cluster(address, self.results, token)
+            depot, url = self.workload.depot, self.sweep.resources.storage
+            with marked(self.results) if depot is None else marked_store(depot.store) as token:
+                reports, silent, available = inspect_cluster(address, self.results, token, storage=url)
         except SystemExit:
             raise Interrupted(signal.SIGTERM) from None  # as in `_execute`
         finally:
             self.interruption.listen()  # Ray has put its own handlers in place of ours
-        return capacity_of(*available, reports), [*silent, *node_problems(self.results, reports)]
+        return capacity_of(*available, reports), [*silent, *node_problems(self.results, reports, url)]
 
     def _execute_missing(self, head: Head | None) -> None:
         """Runs what has no record, with the books open."""
@@ -192,7 +195,12 @@ class Driver:
             )
 
         try:
+            if self.workload.depot is not None:
+                for run in missing:
+                    self._spec(run)  # what runs read goes to the store now, not while Ray waits
             on_cluster(work, self.wishes.address, head, self._lost)
+        except StoreLost as lost:
+            raise lost.error from None
         except SystemExit:
             # Ray's answer to SIGTERM while it starts, which takes seconds, and its handler stands in place of ours.
             raise Interrupted(signal.SIGTERM) from None

@@ -117,17 +117,13 @@ def _line(
         runs += (counts[1] - counts[0]) * planned.folds
     settings, classes = planned.configuration.settings, len(planned.source.dataset.classes)
     memory = 0
-    try:
-        if len(records) < runs:
-            check = check_network(settings, classes, slot.device)
-            if check.memory is None:
-                return PlannedCost(planned, runs, records, None, math.nan, problem=check.reason, drawn=counts)
-            memory = check.memory.peak
-        cost = network_cost(settings.model, classes, settings.dataset.height_width)
-        seconds = _run_seconds(planned, records, runs, slot.device, threads)
-    except UserError as error:  # of what is recorded as impossible
-        problem = "; ".join(each.message for each in error.problems)
-        return PlannedCost(planned, runs, records, None, math.nan, problem=problem, drawn=counts)
+    if len(records) < runs or not any(record.status == "complete" for record in records):
+        check = check_network(settings, classes, slot.device)
+        if check.memory is None:
+            return PlannedCost(planned, runs, records, None, math.nan, problem=check.reason, drawn=counts)
+        memory = check.memory.peak if len(records) < runs else 0
+    cost = network_cost(settings.model, classes, settings.dataset.height_width)
+    seconds = _run_seconds(planned, records, runs, slot.device, threads)
     return PlannedCost(planned, runs, records, cost, seconds, memory, drawn=counts)
 
 

@@ -27,6 +27,8 @@ from experiments.preparation import (
 from experiments.preparation.survey import folds_key, source_key
 from experiments.scheduling import Run, fold_by_fold
 from experiments.search import Search
+from experiments.storage.depot import Depot
+from experiments.storage.stored_ledger import StoredLedger
 from experiments.sweep import Sweep, nested
 from experiments.training import TRAINING_VERSION
 from experiments.training.spec import RunSpec
@@ -42,7 +44,10 @@ class Workload:
 
     def __init__(self, sweep: Sweep, results: Path, display: Display) -> None:
         self.sweep, self.results, self._display = sweep, results, display
-        self.ledger = Ledger(results, sweep.name)
+        storage = sweep.resources.storage
+        self.depot = None if storage is None else Depot(storage, results, sweep.name)
+        here = (results, sweep.name)
+        self.ledger = Ledger(*here) if self.depot is None else StoredLedger(*here, self.depot)
         self.planned: dict[str, PlannedConfiguration] = {}
         self.search: Search | None = None
         self._found: Survey
@@ -79,42 +84,55 @@ class Workload:
         new_data: whether data and folds may be others than those of the results that are there. Raises UserError if
         they are and may not, and for data that cannot be used.
         """
+        if self.depot is not None:
+            self.depot.collect()
         if download:
             for name, root in {(c.settings.dataset.name, c.settings.dataset.root) for c in foreseen(self.sweep)}:
                 if root is not None:
                     download_dataset(name, root)
         sources = open_sources(self.sweep, self._display.stage)
-        write_audit(sources.values(), self.results / f"{self.sweep.name}_audit.csv")
+        audit = self.results / f"{self.sweep.name}_audit.csv"
         for source in sources.values():
             self._display.say(source.audit.summary())
-        self._found = survey(self.sweep, sources)
+        try:
+            self._found = survey(self.sweep, sources)
+        except UserError:
+            write_audit(sources.values(), audit)  # it says in a table what the messages say
+            raise
+        # What is refused leaves no trace: the audit that is there belongs to the results.
         if not new_data and (problems := changed_data(self.ledger, self._found)):
             raise UserError(problems)
+        write_audit(sources.values(), audit)
         if self.sweep.space is not None:
             self.search = Search(self.sweep, self._found, self.ledger)
         drawn = self._found.planned if self.search is None else self.search.planned
         self.planned = {planned.id: planned for planned in drawn}
 
-    def forget_failures(self) -> None:
-        """Sets the records of failed runs aside, so that they are repeated."""
-        for run, record in self.records().items():
-            if record.status == "failed":
-                self.ledger.forget_failure(*run)
+    def unfinished(self, retry_failed: bool) -> bool:
+        """Whether anything is to be run. retry_failed: whether failed runs are."""
+        records = self.records().values()
+        return len(records) < self.expected or (retry_failed and any(each.status == "failed" for each in records))
 
-    def make_ready(self, slot: Slot, skip_impossible: bool, found: Iterable[Problem] = ()) -> None:
+    def make_ready(
+        self, slot: Slot, found: Iterable[Problem] = (), *, skip_impossible: bool = False, retry_failed: bool = False
+    ) -> None:
         """Finds out whether everything can run, and makes what runs read.
 
-        slot: what one run has. skip_impossible: whether runs that can never run are recorded as failed, rather than
-        stop the sweep; those of draws always are. found: problems that are known already. Raises UserError with
-        everything that stops the sweep.
+        slot: what one run has. found: problems that are known already. skip_impossible: whether runs that can never
+        run are recorded as failed, rather than stop the sweep; those of draws always are. retry_failed: whether failed
+        runs are repeated; their records are set aside when nothing stops the sweep. Raises UserError with everything
+        that does.
         """
-        wanted = [one for one in self.planned.values() if len(self._records_of(one)) < one.folds]
+        ledger = Ledger(self.results, self.sweep.name, failures=False) if retry_failed else self.ledger
+        wanted = [one for one in self.planned.values() if len(ledger.records(_runs_of(one))) < one.folds]
         previews = self._found.previews
         problems = [*found, *self._provisioner.weights_problems([*wanted, *previews])]
-        checked = preflight(wanted, self.ledger, self.results, slot, self._display.stage, found=problems)
+        checked = preflight(wanted, ledger, self.results, slot, self._display.stage, found=problems)
         for warning in checked.warnings:
             self._display.say(f"Warning: {warning}")
         checked.raise_on_problems(skip_impossible or self.search is not None)
+        if retry_failed:
+            self._forget_failures()
         for id, reason in checked.impossible.items():
             self._skip(self.planned[id], reason)
         possible = [one for one in wanted if one.id not in checked.impossible]
@@ -147,9 +165,9 @@ class Workload:
         return self.planned[run.configuration].configuration.name
 
     def spec(self, run: Run, threads: int, device: str) -> RunSpec:
-        """What a worker is told about a run."""
+        """What a worker is told about a run; where there is a store, all that the run reads is there by then."""
         planned, provision = self.planned[run.configuration], self._provisions[run.configuration]
-        return RunSpec(
+        spec = RunSpec(
             sweep=self.sweep.name,
             configuration=run.configuration,
             name=planned.configuration.name,
@@ -165,6 +183,7 @@ class Workload:
             threads=threads,
             device=device,
         )
+        return spec if self.depot is None else self.depot.provided(spec)
 
     def note_outcome(self, *, complete: bool) -> None:
         """Says in the ledger whether other sweeps may build on this one; complete: whether nothing is left to do."""
@@ -180,8 +199,11 @@ class Workload:
         known = (tuple(self.planned.values()), self.records(), leaderboard, undrawn)
         return OpenedSweep(self.sweep, self.results, self.ledger, self._found, *known)
 
-    def _records_of(self, planned: PlannedConfiguration) -> dict[tuple[str, int], Record]:
-        return self.ledger.records((planned.id, fold) for fold in range(planned.folds))
+    def _forget_failures(self) -> None:
+        """Sets the records of failed runs aside, so that they are repeated."""
+        for run, record in self.records().items():
+            if record.status == "failed":
+                self.ledger.forget_failure(*run)
 
     def _skip(self, planned: PlannedConfiguration, reason: str) -> dict[tuple[str, int], Record]:
         self._display.say(f"{planned.configuration.name} can never run and is recorded as failed: {reason}")
@@ -191,6 +213,10 @@ class Workload:
 def changed_data(ledger: Ledger, found: Survey) -> list[Problem]:
     """The data and folds that are others than those of the results in the ledger."""
     return KnownData(ledger).problems(_seen(found))
+
+
+def _runs_of(planned: PlannedConfiguration) -> list[tuple[str, int]]:
+    return [(planned.id, fold) for fold in range(planned.folds)]
 
 
 def _seen(found: Survey) -> list[SeenData]:

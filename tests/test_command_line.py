@@ -161,37 +161,6 @@ def test_damaged_cases_can_be_skipped_which_is_on_record(workspace: Any, damaged
     assert tested and tested.isdisjoint(skipped)
 
 
-@pytest.mark.slow
-def test_a_broken_configuration_fails_alone_and_is_repeated_on_request(workspace: Any, capsys: Capture) -> None:
-    # Dilating VGG is impossible, as building the network finds out.
-    grid = "search: {grid: {model.encoder: [vgg11_bn, tu-mobilenetv3_small_050]}}"
-    workspace.file.write_text(f"{BRIEF}{grid}\n".replace("model: {", "model: {decoder: deeplabv3plus, "))
-    output = workspace.run(code=1)
-    [failed] = re.findall(r"^failed: vgg11_bn, fold 0: (.+) \(.+fold-0\)$", output, re.MULTILINE)
-    assert "1 of 2 runs complete, 1 failed; --retry-failed repeats them" in output
-
-    ranked, broken = rows_of(workspace.results / "brief.csv")
-    assert (ranked["model.encoder"], ranked["rank"], ranked["status"]) == ("tu-mobilenetv3_small_050", "1", "complete")
-    assert (broken["model.encoder"], broken["rank"], broken["status"]) == ("vgg11_bn", "", "failed")
-    assert broken["dice_mean"] == ""
-    errors = {row["configuration"]: row["error"] for row in rows_of(workspace.results / "brief_folds.csv")}
-    assert errors == {ranked["configuration"]: "", broken["configuration"]: failed}
-    assert "Traceback" in workspace.runs("error.txt")[f"{broken['configuration']}/fold-0"].read_text()
-
-    # Without --retry-failed a failure stands, and there is nothing to run.
-    before, tables = workspace.records(), workspace.tables()
-    assert run_sweep.main([str(workspace.file), "--results", str(workspace.results)]) == 1
-    assert "brief: 2 runs, 2 done already" in capsys.readouterr().out
-    assert (workspace.records(), workspace.tables()) == (before, tables)
-
-    assert "brief: 2 runs, 1 done already" in workspace.run("--retry-failed", code=1)
-    after = workspace.records()
-    assert {run for run in after if after[run] != before[run]} == {f"{broken['configuration']}/fold-0"}
-    assert workspace.attempts()[f"{ranked['configuration']}/fold-0"] == 1
-    [aside] = workspace.results.glob("runs/brief/*/fold-0/failed-*/record.json")
-    assert aside.read_bytes() == before[f"{broken['configuration']}/fold-0"][2]
-
-
 def test_the_plan_counts_runs_and_costs_and_writes_nothing(
     workspace: Any, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

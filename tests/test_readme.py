@@ -61,9 +61,9 @@ def _blocks(*languages: str) -> list[Block]:
 
 
 def _commands() -> list[tuple[str, ...]]:
-    """The words of every command, in their order, each once; those of one line are parted at `&&`."""
+    """The words of every command, in their order, each once; those of one line are parted at `&&`. Not of scripts."""
     commands: dict[tuple[str, ...], None] = {}
-    for block in _blocks("bash", "sh"):
+    for block in (block for block in _blocks("bash", "sh") if not block.text.startswith("#!")):
         for line in block.text.replace("\\\n", " ").splitlines():
             command: list[str] = []
             for word in [*shlex.split(line, comments=True), "&&"]:
@@ -245,6 +245,31 @@ def _metrics_table(words: tuple[str, ...], request: pytest.FixtureRequest) -> No
     assert all(f"`{name}`" in output for name in METRICS)
 
 
+def _miniature(words: tuple[str, ...], request: pytest.FixtureRequest) -> None:
+    """Then the dataset of that name reads it."""
+    from utils.datasets.case import DATASETS
+
+    folder = request.getfixturevalue("tmp_path")
+    _run([sys.executable, *words[1:]], cwd=folder, environment={"PYTHONPATH": str(ROOT)})
+    assert len(DATASETS[words[3]](folder / words[4]).cases()) > 10
+
+
+def _of_busi(words: tuple[str, ...], request: pytest.FixtureRequest) -> None:
+    """On generated images in the place of BUSI."""
+    from utils.datasets.phantom import Phantom
+
+    folder = request.getfixturevalue("tmp_path")
+    Phantom(cases=12, height=64, width=64).write_busi_layout(folder / words[4])
+    _run([sys.executable, *words[1:]], cwd=folder, environment={"PYTHONPATH": str(ROOT)})
+    assert (folder / words[5]).exists()
+
+
+def _chaos(words: tuple[str, ...], request: pytest.FixtureRequest) -> None:
+    """Asked for its options; tests/test_chaos.py runs it, in its short form."""
+    output = _run([sys.executable, *words[1:3], "--help"])
+    assert all(word in output for word in words if word.startswith("--"))
+
+
 Runner = Callable[[tuple[str, ...], pytest.FixtureRequest], None]
 
 
@@ -272,6 +297,12 @@ def _runner(words: tuple[str, ...]) -> tuple[Runner | None, bool]:
             return _made_again, True
         case ["python", "-m", "utils.metrics.table"]:
             return _metrics_table, False
+        case ["python", "-m", "utils.datasets.miniatures", *_]:
+            return _miniature, False
+        case ["python", "-m", "utils.splits.curation" | "utils.augment", *_]:
+            return _of_busi, False
+        case ["python", "-m", "tests.chaos", *_]:
+            return _chaos, False
     return None, False
 
 
@@ -288,6 +319,60 @@ def test_slow_command(words: tuple[str, ...], request: pytest.FixtureRequest) ->
     run, _ = _runner(words)
     assert run is not None
     run(words, request)
+
+
+# --- What starts a sweep elsewhere: a script for SLURM, a service of systemd.
+
+# Stand for SLURM's programs, and for a sweep that ends with the code that it is told.
+STAND_INS = {
+    "srun": 'shift && exec "$@"',
+    "scontrol": 'echo "$*" > requeued',
+    "python": 'echo "$*" > given; exit "$EXIT_CODE"',
+}
+
+
+def _given_to_the_sweep(words: list[str]) -> None:
+    """Fails unless these are the words of a sweep that is shipped, and options that there are."""
+    from experiments.sweep import load_sweep
+    from run_sweep import parser
+
+    assert words[0] == "run_sweep.py"
+    options = parser().parse_args(words[1:])
+    assert load_sweep(ROOT / options.sweep, options.overrides).configurations
+
+
+@pytest.mark.parametrize(("code", "requeued"), [(0, False), (1, False), (2, False), (143, True)])
+def test_slurm_script(code: int, requeued: bool, tmp_path: Path) -> None:
+    [script] = [block.text for block in _blocks("bash") if "#SBATCH" in block.text]
+    for name, text in STAND_INS.items():
+        path = tmp_path / name
+        path.write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
+        path.chmod(0o755)
+    environment = {
+        "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}",
+        "SLURM_JOB_ID": "4711",
+        "EXIT_CODE": str(code),
+    }
+    entered = tmp_path / ".venv" / "bin" / "activate"
+    entered.parent.mkdir(parents=True)
+    entered.touch()
+    subprocess.run(["bash", "-c", script], cwd=tmp_path, env={**os.environ, **environment}, timeout=60)
+    assert (tmp_path / "requeued").exists() is requeued
+    assert not requeued or (tmp_path / "requeued").read_text() == "requeue 4711\n"
+    _given_to_the_sweep(shlex.split((tmp_path / "given").read_text()))
+
+
+def test_systemd_service() -> None:
+    [block] = _blocks("ini")
+    unit = configparser.ConfigParser(interpolation=None)
+    unit.optionxform = str  # type: ignore[assignment, method-assign]  # systemd tells capitals apart
+    unit.read_string(block.text)
+    service = unit["Service"]
+    program, *words = service["ExecStart"].split()
+    assert program == f"{service['WorkingDirectory']}/.venv/bin/python"
+    _given_to_the_sweep(words)
+    # 1: some runs failed; 2: a mistake; 143: asked to stop. All else is a sweep that was killed.
+    assert (service["RestartPreventExitStatus"], service["SuccessExitStatus"]) == ("1 2", "143")
 
 
 # --- Sweep files.
@@ -380,7 +465,7 @@ def test_code(block: Block, extended: Path, tmp_path: Path) -> None:
 
 
 def test_every_block_says_what_it_is() -> None:
-    assert {block.language for block in _blocks()} == {"bash", "python", "yaml"}
+    assert {block.language for block in _blocks()} == {"bash", "ini", "python", "yaml"}
     assert README.count("```") == 2 * len(_blocks())
 
 
@@ -453,16 +538,16 @@ def test_what_is_imported_is_what_is_installed() -> None:
     """Both ways: a missing requirement breaks the first command, and one too many only takes time."""
     setup = _setup()
     extras = setup["options.extras_require"]
-    needed, testing, comparing = (
+    needed, testing, optional = (
         {re.split(r"[\[<>=]", line)[0].lower() for line in text.split()}
-        for text in (setup["options"]["install_requires"], extras["test"], extras["benchmarks"])
+        for text in (setup["options"]["install_requires"], extras["test"], extras["benchmarks"] + extras["stores"])
     )
     packages = [path for name in ("experiments", "models", "utils") for path in ROOT.glob(f"{name}/**/*.py")]
     ours, theirs = _imported([ROOT / "run_sweep.py", *packages]), _imported(ROOT.glob("tests/**/*.py"))
     assert [module for module, names in ours.items() if not names & needed] == []
-    # What benchmarks compare with need not be installed here, so that only its own name is known.
+    # What only benchmarks and tests of stores want need not be installed here, so that only its own name is known.
     strangers = [module for module, names in theirs.items() if not names & (needed | testing)]
-    assert [module for module in strangers if module.replace("_", "-") not in comparing] == []
+    assert [module for module in strangers if module.replace("_", "-") not in optional] == []
     commands, tools = {"optuna-dashboard"}, {"jsonschema", "mypy", "pytest-timeout", "ruff", "types-pyyaml"}
     assert needed - set().union(*ours.values()) == commands
     assert testing - set().union(*theirs.values()) == tools
@@ -471,7 +556,9 @@ def test_what_is_imported_is_what_is_installed() -> None:
 def _imported(files: Iterable[Path]) -> dict[str, set[str]]:
     """Modules that are neither Python's nor ours -> the distributions that have them."""
     distributions = packages_distributions()
-    own = {path.stem for path in ROOT.iterdir()} | set(sys.stdlib_module_names)
+    files = list(files)
+    # Scripts of tests import the files beside them.
+    own = {path.stem for path in (*ROOT.iterdir(), *files)} | set(sys.stdlib_module_names)
     modules = set()
     for file in files:
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):

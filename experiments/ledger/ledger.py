@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import time
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from experiments.ledger.record import RECORD_FILE, Record, RecordError, read
 
@@ -16,13 +18,16 @@ STATE_FILES = ("last.pt", "best.pt", "epochs.csv", "cases.csv", "adjustments.jso
 class Ledger:
     """Reads and keeps the records of one sweep.
 
-    A record, once read and found sound, is kept in memory: it never changes on disk.
+    A record, once read and found sound, is kept in memory: it never changes on disk. failures: whether a failed run
+    has a record; it has none in the eyes of those who are to repeat it.
     """
 
-    def __init__(self, results: Path, sweep: str) -> None:
+    def __init__(self, results: Path, sweep: str, *, failures: bool = True) -> None:
         self.sweep = sweep
         self.root = results / "runs" / sweep
+        self._failures = failures
         self._records: dict[tuple[str, int], Record] = {}
+        self._sections: dict[str, Any] = {}
 
     def folder(self, configuration: str, fold: int) -> Path:
         """Where a run keeps its files."""
@@ -45,9 +50,20 @@ class Ledger:
             warnings.warn(f"{error}; set aside, the run will be repeated", stacklevel=2)
             self._set_aside(folder, "damaged")
             return None
+        if record is not None and record.status == "failed" and not self._failures:
+            return None
         if record is not None:
-            self._records[key] = record
+            record = self._records[key] = self._lightened(record)
         return record
+
+    def _lightened(self, record: Record) -> Record:
+        """With settings and versions that are shared with the other records, most of which have the same."""
+
+        def shared(section: Any) -> Any:
+            return self._sections.setdefault(json.dumps(section), section)
+
+        settings = {name: shared(section) for name, section in record.settings.items()}
+        return record.model_copy(update={"settings": settings, "versions": shared(record.versions)})
 
     def records(self, runs: Iterable[tuple[str, int]]) -> dict[tuple[str, int], Record]:
         """The records that exist among `runs`, each ``(configuration id, fold)``."""

@@ -103,6 +103,8 @@ def read(folder: Path) -> Record | None:
     except ValidationError as error:
         raise RecordError(f"{path} is not a record of format 1: {error}") from error
     for name, sealed in record.files.items():
+        if Path(name).name != name:
+            raise RecordError(f"{path} seals {name!r}, which is no file beside it")
         _check(folder / name, sealed)
     return record
 

@@ -7,14 +7,16 @@ from collections.abc import Callable
 from typing import Any
 
 import ray
-from ray.tune import Callback
+from ray.tune.progress_reporter import TrialProgressCallback
 
 from experiments.scheduling.observer import Observer
 from experiments.scheduling.searcher import LedgerSearcher
 
 
-class SweepCallback(Callback):
+class SweepCallback(TrialProgressCallback):
     """Passes what happens to trials on to the observer, ends hung ones, and ends the sweep when asked to.
+
+    In the place of Ray Tune's own callback for progress, which would print nothing and keep every trial.
 
     check: called ten times a second; what it raises ends the sweep. timeout: seconds that a run may take for an epoch,
     including the start of its process before the first and the evaluation after the last; None for as long as it likes.

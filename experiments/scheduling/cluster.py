@@ -7,17 +7,20 @@ import logging
 import math
 import os
 import socket
+import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import ray
 from ray import tune
 
 from experiments.scheduling.callback import SweepCallback
-from experiments.scheduling.head import ENVIRONMENT, LOCAL, PROJECT, Head, dead_parts
+from experiments.scheduling.forgetful import Forgetful
+from experiments.scheduling.head import ENVIRONMENT, LOCAL, MOST_PENDING, PROJECT, Head, dead_parts, on_loopback
 from experiments.scheduling.observer import Observer
 from experiments.scheduling.queue import Run, RunQueue
 from experiments.scheduling.room import Room
@@ -28,6 +31,9 @@ from utils.errors import Problem, UserError
 
 _LOOKED_AT_EVERY = 1.0
 
+_GIVEN_UP_AFTER = 40.0
+"""Seconds for which nobody answers at the head of a joined cluster; after 60 Ray ends the process, without a reason."""
+
 
 class ClusterLost(BaseException):
     """Ray has died under the sweep. Not an `Exception`: Ray Tune would tidy up, and wait for what is no more."""
@@ -36,10 +42,14 @@ class ClusterLost(BaseException):
 class Cluster:
     """The cluster that this process has joined."""
 
-    def __init__(self, address: str | None, head: Head | None) -> None:
-        self._address, self._head = address, head
-        self._node = ray.get_runtime_context().get_node_id()
+    def __init__(self, joined: bool, head: Head | None) -> None:
+        here = ray.get_runtime_context()
+        # As it answers, not as it was given: nobody can be asked at "auto" whether he is still there.
+        self._address, self._head = here.gcs_address if joined else None, head
+        self._node = here.get_node_id()
         self._look = 0.0
+        self.capacity = available()
+        """CPU cores and GPUs; those of a joined cluster as they were when it was last looked at."""
 
     def check(self) -> None:
         """Raises `ClusterLost` when nothing can run on it any more. To be called often.
@@ -66,29 +76,69 @@ class Cluster:
             _knock(address)  # first: Ray itself would wait for a minute for a head that is gone
         except OSError as error:
             return f"the cluster at {address} does not answer any more ({error})"
-        alive = [node["NodeID"] for node in ray.nodes() if node["Alive"]]
+        alive = {node["NodeID"]: node["Resources"] for node in ray.nodes() if node["Alive"]}
+        cores, gpus = (sum(one.get(what, 0.0) for one in alive.values()) for what in ("CPU", "GPU"))
+        self.capacity = cores, gpus
         return "" if self._node in alive else "the Ray node of this machine has died"
 
 
+class _Watchdog(threading.Thread):
+    """Ends this process, and says why, if a call of Ray does not return because the head of the cluster is gone.
+
+    `Cluster.check` comes too late for whoever calls Ray in the second in which the head dies: he waits in C++, where
+    no exception reaches him.
+    """
+
+    def __init__(self, address: str) -> None:
+        super().__init__(daemon=True)
+        self._address, self._left = address, threading.Event()
+
+    def run(self) -> None:
+        """Looks every few seconds until it is told to `leave`."""
+        heard = time.monotonic()
+        while not self._left.wait(2):
+            with suppress(OSError):
+                _knock(self._address)
+                heard = time.monotonic()
+            if time.monotonic() - heard > _GIVEN_UP_AFTER and not self._left.is_set():
+                print(
+                    f"\nThe Ray cluster at {self._address} does not answer any more, and Ray does not let go of it. "
+                    "Start it again and give the same command: what has finished is kept.",
+                    file=sys.stderr,
+                    flush=True,
+                )
+                os._exit(2)
+
+    def leave(self) -> None:
+        """The cluster has been left, dead or alive."""
+        self._left.set()
+
+
 @contextmanager
-def ray_cluster(address: str | None, head: Head | None = None) -> Iterator[Cluster]:
+def ray_cluster(address: str | None, head: Head | None = None, patience: float = 0.0) -> Iterator[Cluster]:
     """Joins the cluster at `address`; without one joins `head`, or starts Ray here and now. Leaves it at the end.
 
-    Raises UserError if there is no cluster at `address`.
+    patience: seconds to wait for a cluster at the address. Raises UserError if there is none that can be joined.
     """
     os.environ.update(ENVIRONMENT)
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True}
     if address is not None:
-        _join(address, quiet)
+        _join(address, quiet, patience)
     elif head is not None:
-        ray.init(address=head.address(), **quiet)
+        with on_loopback():
+            ray.init(address=head.address(), **quiet)
     else:
-        ray.init(**LOCAL, **quiet)
+        with on_loopback():
+            ray.init(**LOCAL, **quiet)
+    watchdog = _Watchdog(ray.get_runtime_context().gcs_address)
+    if address is not None:
+        watchdog.start()
     try:
-        yield Cluster(address, head)
+        yield Cluster(address is not None, head)
     finally:
         ray.shutdown()
+        watchdog.leave()
 
 
 def on_cluster(
@@ -100,15 +150,17 @@ def on_cluster(
 ) -> None:
     """Calls `work` with a cluster, joined or started as `ray_cluster` does; again with another one when it is lost.
 
-    lost: told what has happened. patience: seconds for which a cluster at an address may be away; the head may be
-    started again there. Raises UserError if it stays away, or if Ray dies here five times within a minute of its start.
+    lost: told what has happened. patience: seconds for which a cluster at an address may be away once it was there;
+    its head may be started again meanwhile, but not within the ten seconds that Ray takes to leave it: then Ray
+    aborts this process, and the same command goes on. Raises UserError if it stays away, or if Ray is lost five times
+    within a minute of its start.
     """
-    short_lived = 0
+    short_lived, waited = 0, 0.0
     with ExitStack() as stack:
         while True:
-            started = time.monotonic()
             try:
-                with ray_cluster(address, head) as cluster:
+                with ray_cluster(address, head, waited) as cluster:
+                    started = time.monotonic()
                     return work(cluster)
             except ClusterLost as error:
                 lost(str(error))
@@ -117,29 +169,37 @@ def on_cluster(
                     raise UserError(
                         Problem("ray", f"{error}, for the fifth time within a minute of its start")
                     ) from None
-            if address is not None:
-                _await(address, patience)
-            elif head is not None:
+            waited = patience
+            if address is None and head is not None:
                 head = stack.enter_context(Head())
 
 
-def _await(address: str, patience: float) -> None:
-    """Returns when somebody listens there, or when the patience is spent."""
+def _join(address: str, options: dict[str, Any], patience: float) -> None:
+    """Joins the cluster there; one whose head has only just begun is tried again until the patience is spent."""
     deadline = time.monotonic() + patience
-    while time.monotonic() < deadline:
+    while True:
         try:
-            return _knock(address)
-        except OSError:
-            time.sleep(1)
+            _knock(address)
+            ray.init(address=address, runtime_env=_packages(), **options)
+            return
+        except (OSError, ValueError, OverflowError, RuntimeError, ray.exceptions.RayError) as error:
+            ray.shutdown()  # what was begun
+            if time.monotonic() >= deadline:
+                raise UserError(Problem("--address", _refusal(error, patience), value=address)) from None
+        time.sleep(1)
 
 
-def _join(address: str, options: dict[str, Any]) -> None:
-    try:
-        _knock(address)
-        ray.init(address=address, runtime_env=_packages(), **options)
-    except (OSError, ValueError, OverflowError) as error:
-        message = f"no Ray cluster answers there ({error}); start one with `ray start --head`, or leave --address out"
-        raise UserError(Problem("--address", message, value=address)) from None
+def _refusal(error: Exception, patience: float) -> str:
+    """Why a cluster cannot be joined, and the remedy. patience: seconds for which it was waited for; 0 at the start."""
+    reason = " ".join(str(error).split()) or type(error).__name__
+    if not patience:
+        return (
+            f"no Ray cluster can be joined there ({reason}); start one with `ray start --head`, or leave --address out"
+        )
+    return (
+        f"no Ray cluster could be joined there within {patience:g} s of its loss ({reason}); "
+        "start it again and give the same command: what has finished is kept"
+    )
 
 
 def _knock(address: str) -> None:
@@ -181,21 +241,27 @@ def execute(
     after which a run without a further epoch counts as hung, None for never. room: where results go, None for a disk
     that is never full. Raises `ClusterLost` if `cluster` is; then the queue has what is left to do.
     """
-    at_once = _fitting(cpus, gpus) if slots is None else min(slots, _fitting(cpus, gpus))
-    # Of itself Ray Tune starts the second worker when the first is up, the third when the second is, and so on.
-    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(at_once)
+
+    def at_once() -> int:
+        fitting = _fitting(cpus, gpus, *(available() if cluster is None else cluster.capacity))
+        return fitting if slots is None else min(slots, fitting)
 
     def check_all() -> None:
         check()
         if cluster is not None:
             cluster.check()
+            searcher.at_once = at_once()
 
-    searcher = LedgerSearcher(queue, observer, describe, execution, at_once, room, check_all)
+    searcher = LedgerSearcher(queue, observer, describe, execution, at_once(), room, check_all)
     with tempfile.TemporaryDirectory(prefix="sweep-ray-") as scratch:
         tuner = tune.Tuner(
             tune.with_resources(RunTrainable, functools.partial(_claim, cpus, gpus)),
             tune_config=tune.TuneConfig(
-                search_alg=searcher, num_samples=-1, max_concurrent_trials=slots, reuse_actors=True
+                search_alg=searcher,
+                scheduler=Forgetful(),
+                num_samples=-1,
+                max_concurrent_trials=slots,
+                reuse_actors=True,
             ),
             run_config=tune.RunConfig(
                 name="sweep",
@@ -220,7 +286,6 @@ def _claim(cpus: int, gpus: float, config: Mapping[str, Any]) -> tune.PlacementG
     return tune.PlacementGroupFactory([{"CPU": cpus, "GPU": gpus}], **name)
 
 
-def _fitting(cpus: int, gpus: float) -> int:
-    """How many runs with these claims the cluster has room for, at least one."""
-    cores, accelerators = available()
-    return max(1, int(min(cores / cpus if cpus else math.inf, accelerators / gpus if gpus else math.inf, 10_000)))
+def _fitting(cpus: int, gpus: float, cores: float, accelerators: float) -> int:
+    """How many runs with these claims there is room for, at least one."""
+    return max(1, int(min(cores / cpus if cpus else math.inf, accelerators / gpus if gpus else math.inf, MOST_PENDING)))

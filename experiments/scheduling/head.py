@@ -14,18 +14,24 @@ import subprocess
 import sys
 import tempfile
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 PROJECT = Path(__file__).resolve().parents[2]
 
+MOST_PENDING = 10_000
+"""The most workers that start at the same time."""
+
 # Read by Ray when it starts. Ray keeps no truth here, so it need not log, sync or snapshot anything.
 ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",
+    # Of itself Ray Tune starts the second worker when the first is up, the third when the second is, and so on.
+    "TUNE_MAX_PENDING_TRIALS_PG": str(MOST_PENDING),
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -37,6 +43,10 @@ ENVIRONMENT = {
 # "local": else a cluster that was left running on this machine, or RAY_ADDRESS, would be joined.
 LOCAL: dict[str, Any] = {"address": "local", "include_dashboard": False, "object_store_memory": 100 * 2**20}
 
+# Ray's word for a machine that is nobody's cluster: its ports are then open to this machine alone. Read at import, and
+# not part of ENVIRONMENT: a process that joins a cluster must not have it.
+_ALONE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+
 
 class Head:
     """Ray on this machine, starting from the moment that the object is made.
@@ -47,7 +57,7 @@ class Head:
     """
 
     def __init__(self) -> None:
-        if "ray" in sys.modules and not {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & set(os.environ):
+        if not self.possible():
             raise RuntimeError("Ray is imported already and would not know this cluster's token")
         os.environ.setdefault("RAY_AUTH_MODE", "token")
         if "RAY_AUTH_TOKEN_PATH" not in os.environ:
@@ -57,7 +67,7 @@ class Head:
         self._process = subprocess.Popen(
             # -P: the folder that the user is in holds no module of ours.
             [sys.executable, "-P", "-m", "experiments.scheduling.head"],
-            env={**os.environ, **ENVIRONMENT, "PYTHONPATH": path},
+            env={**os.environ, **ENVIRONMENT, **_ALONE, "PYTHONPATH": path},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
@@ -75,6 +85,11 @@ class Head:
             raise RuntimeError(f"Ray cannot be started:\n{self._errors.read().decode(errors='replace')}")
         return address
 
+    @staticmethod
+    def possible() -> bool:
+        """Whether one can be made: a Ray that was imported without a token could not join it."""
+        return "ray" not in sys.modules or bool({"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & set(os.environ))
+
     @property
     def lost(self) -> bool:
         """Whether it has ended of itself, or has been killed."""
@@ -90,6 +105,19 @@ class Head:
         for end in (self._process.stdin, self._process.stdout, self._errors):
             assert end is not None
             end.close()
+
+
+@contextmanager
+def on_loopback() -> Iterator[None]:
+    """Ray that is started in here, in this process, has its ports open to this machine alone."""
+    from ray._private import ray_constants
+
+    before = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
 
 
 def dead_parts() -> list[str]:

@@ -65,7 +65,7 @@ class RunQueue:
         return run
 
     def set_apart(self, run: Run) -> bool:
-        """Puts a run that was taken behind all others; False if it was taken because nothing else is out."""
+        """Puts a run that was taken behind all others; False if it is alone already, and may begin."""
         if run == self._alone:
             return False
         self._taken.remove(run)

@@ -21,10 +21,10 @@ class LedgerSearcher(Searcher):
 
     Not an optimiser: the decisions are the queue's. What a trial came to is read from the ledger, never
     from Ray's result, which can be missing (a worker that died after its commit) or late. An attempt without a record
-    has run out of memory, which is no crash, if the run's folder has other adjustments than before.
+    has run out of memory, which is no crash, if the run's folder has further adjustments than before.
 
-    at_once: how many runs fit. So many are suggested to begin with, since workers take seconds to start; from
-    then on one more than is running, since what is suggested early is decided early. What the queue would
+    at_once: how many runs fit, which may change. So many are suggested to begin with, since workers take seconds to
+    start; from then on one more than is running, since what is suggested early is decided early. What the queue would
     have to ask for is suggested when there is room for it, and not before.
 
     room: nothing is suggested while it says that there is none. check: called before every suggestion; what it raises
@@ -43,11 +43,11 @@ class LedgerSearcher(Searcher):
     ) -> None:
         super().__init__()
         self._queue, self._observer, self._describe, self._execution = queue, observer, describe, execution
-        self._at_once, self._room, self._check = at_once, room, check
+        self.at_once, self._room, self._check = at_once, room, check
         self._paused = False
         self._runs: dict[str, Run] = {}
         self._running: set[str] = set()
-        self._before: dict[str, tuple[Path, object]] = {}
+        self._before: dict[str, tuple[Path, Adjustments]] = {}
 
     # Ray pickles the searcher into its snapshots, which nobody reads: the ledger is the truth.
     def __getstate__(self) -> dict[str, Any]:
@@ -59,9 +59,9 @@ class LedgerSearcher(Searcher):
         self._check()
         if not self._queue.exhausted and self._no_room():
             return None
-        if len(self._runs) - len(self._running) >= max(1, self._at_once - len(self._running)):
+        if len(self._runs) - len(self._running) >= max(1, self.at_once - len(self._running)):
             return None
-        ahead = len(self._runs) >= self._at_once
+        ahead = len(self._runs) >= self.at_once
         while (run := self._queue.take(ahead)) is not None:
             record = self._observer.find(run)
             if record is not None:
@@ -79,10 +79,10 @@ class LedgerSearcher(Searcher):
         if adjusted.alone and self._queue.set_apart(run):
             return None
         self._runs[trial_id] = run
-        self._before[trial_id] = folder, adjusted.rung
+        self._before[trial_id] = folder, adjusted
         config = {"spec": json.dumps(spec), "execution": self._execution}
         # What another run has left in its process is what this one may lack.
-        return config if adjusted.rung == Adjustments().rung else {**config, FRESH: trial_id}
+        return config if adjusted.none_for_memory else {**config, FRESH: trial_id}
 
     def _no_room(self) -> bool:
         """Whether the sweep has to pause; tells the observer when that changes."""
@@ -110,7 +110,7 @@ class LedgerSearcher(Searcher):
         self._running.discard(trial_id)
         if run is None:
             return
-        folder, rung = self._before.pop(trial_id)
+        folder, before = self._before.pop(trial_id)
         record = self._observer.find(run)
         if record is not None:
             if self._room is not None:
@@ -123,9 +123,10 @@ class LedgerSearcher(Searcher):
                 self._room.met(result[NO_ROOM])
             self._return(run)
             return
-        if (adjusted := Adjustments.read(folder)).rung != rung:
+        now = Adjustments.read(folder)
+        if now.climbed_since(before):
             self._return(run)
-            self._observer.adjusted(run, adjusted.notes[-1])
+            self._observer.adjusted(run, now.notes[-1])
             return
         again = self._queue.crashed(run)
         self._observer.crashed(run, self._queue.crashes(run), again)

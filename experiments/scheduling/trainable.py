@@ -17,7 +17,7 @@ from utils.files import disk_full
 NO_ROOM = "no_room"
 """The key of a result that stands for an attempt which a full disk has ended."""
 FRESH = "fresh"
-"""The key of a configuration that wants a process of its own; the value is the only one of its kind."""
+"""The key of a configuration that wants a process of its own, with a value that no other configuration has."""
 
 
 class _Execution(Protocol):
@@ -48,7 +48,7 @@ class RunTrainable(tune.Trainable):
     def step(self) -> dict[str, Any]:
         """One epoch. On a full disk the attempt ends here, without a record, and says so.
 
-        What else it raises makes Ray Tune end the process; so it must be where memory is lacking.
+        Whatever else is raised makes Ray Tune end the process, as it must where memory was lacking.
         """
         try:
             if self._execution is None:

@@ -50,7 +50,7 @@ def read_state(path: Path) -> State:
         raise _unreadable(path, "there is no such file")  # timm's own error says nothing
     try:
         # Reads safetensors, and anything else with weights_only=True, which refuses to run what a pickle asks for.
-        state = load_state_dict(str(path))
+        state = load_state_dict(str(path), weights_only=True)
     except (OSError, EOFError, RuntimeError, ValueError, KeyError, SafetensorError, pickle.UnpicklingError) as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         if "weights_only" in reason:  # it goes on with the advice to load the file without that guard

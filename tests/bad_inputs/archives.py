@@ -32,6 +32,15 @@ def _zip(files: Mapping[str, bytes]) -> bytes:
     return content.getvalue()
 
 
+def _bomb() -> bytes:
+    """A zip of a few hundred bytes that states, and would fill, four terabytes."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("benign/a.png", bytes(99_999))
+        archive.infolist()[0].file_size = 4 * 10**12
+    return content.getvalue()
+
+
 def _tar(*members: tuple[str, bytes, str]) -> bytes:
     """A tar of (name, type, target of the link)."""
     content = io.BytesIO()
@@ -45,6 +54,7 @@ def _tar(*members: tuple[str, bytes, str]) -> bytes:
 
 
 _LAYOUT = ("--download", "no longer has the layout of the dataset 'busi'", ".fetched.part")
+_REFUSED = ("--download", "would unpack to at least 4,000,000,000,000", "refused", ".fetched.part")
 _FAILED = ("--download", "the download failed", "kaggle.com/datasets", "--demo")
 
 for _name, (_archive, _says) in {
@@ -54,6 +64,7 @@ for _name, (_archive, _says) in {
     "of_another_layout": (_zip({"pictures/a.png": b"evil"}), _LAYOUT),
     "zip_that_climbs_out": (_zip({"../../outside/evil.png": b"evil", "../evil.png": b"evil"}), _LAYOUT),
     "zip_of_absolute_names": (_zip({"/tmp/evil.png": b"evil"}), _LAYOUT),
+    "zip_that_is_a_bomb": (_bomb(), _REFUSED),
     "tar_that_climbs_out": (_tar(("../../outside/evil.png", tarfile.REGTYPE, "")), _FAILED),
     "tar_with_a_link_that_leads_out": (_tar(("benign", tarfile.SYMTYPE, "../../outside")), _FAILED),
     "tar_with_a_hard_link_that_leads_out": (_tar(("a.png", tarfile.LNKTYPE, "../../outside/picture.png")), _FAILED),

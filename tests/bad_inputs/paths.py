@@ -147,6 +147,15 @@ bad.add(
 bad.add("weights_with_a_nul", _weights("./a\0b.pt"), ("model.encoder_weights",), _NOBODY)
 
 
+_IMPOSSIBLE = SWEEP.replace("model: {", "model: {decoder: deeplabv3plus, ").replace("tu-mobilenetv3_small_050", "vgg11")
+bad.add(
+    "network_that_can_never_be_trained",
+    lambda folder: sweep(folder, _IMPOSSIBLE),
+    ("configuration base: can never run: ", "output stride", "--skip-impossible"),
+    _NOBODY,
+)
+
+
 @bad(("model.encoder_weights", "only tensors and plain values are loaded", "got 'evil.pt'"), _NOBODY)
 def weights_that_run_a_command(folder: Path) -> None:
     class Evil:

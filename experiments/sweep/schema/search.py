@@ -58,11 +58,21 @@ def _address(text: str) -> str:
     return text
 
 
+def _store(url: str) -> str:
+    scheme, mark, place = url.partition("://")
+    absolute = place.startswith("/") if scheme == "file" else bool(place.strip("/"))
+    if not (mark and scheme and absolute) or any(letter.isspace() or not letter.isprintable() for letter in url):
+        raise PydanticCustomError("store", "must be a URL such as s3://bucket/sweeps or file:///mnt/sweeps")
+    return url
+
+
 def _auto_schema(kind: str, minimum: int, maximum: int) -> WithJsonSchema:
     return WithJsonSchema({"anyOf": [{"const": "auto"}, {"type": kind, "minimum": minimum, "maximum": maximum}]})
 
 
-AutoOrNumber = Annotated[float | Literal["auto"], PlainValidator(_auto_or_number), _auto_schema("number", 0, 1024)]
+AutoOrNumber = Annotated[
+    int | float | Literal["auto"], PlainValidator(_auto_or_number), _auto_schema("number", 0, 1024)
+]
 AutoOrCount = Annotated[int | Literal["auto"], PlainValidator(_auto_or_count), _auto_schema("integer", 1, 65_536)]
 
 
@@ -108,6 +118,9 @@ class Resources(Section):
     """Seconds after which a run without another epoch is ended and repeated; null: never. A run's start is in them."""
     slots: AutoOrCount = "auto"
     """Most runs at the same time."""
+    storage: Annotated[str, Field(max_length=2000), AfterValidator(_store)] | None = None
+    """The URL of a store, such as s3://bucket/sweeps, by which data and results travel between machines that share no
+    folder; null: the results folder is shared."""
 
 
 class Notify(Section):

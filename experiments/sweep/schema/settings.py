@@ -62,6 +62,16 @@ def _path(value: Any) -> Any:
     return Path(value) if isinstance(value, str) else value
 
 
+def _folds_from(value: Any) -> Any:
+    if isinstance(value, str) and value in FOLDS_OF_DATA:
+        return value
+    path = _path(value)
+    # A file of that name would be taken for the word where settings are read again.
+    if not isinstance(path, Path) or str(path) in FOLDS_OF_DATA:
+        raise PydanticCustomError("path", f"must be the path of a CSV, or {' or '.join(FOLDS_OF_DATA)}")
+    return path
+
+
 def _image_size(value: Any) -> Any:
     sides = list(value) if isinstance(value, list | tuple) else [value, value]
     if len(sides) != 2 or any(type(side) is not int or not 8 <= side <= 8192 for side in sides):
@@ -85,6 +95,14 @@ def _weights(value: Any) -> Any:
 Switch = Annotated[bool, BeforeValidator(_switch)]
 PathField = Annotated[
     Path, Field(strict=False), BeforeValidator(_path), WithJsonSchema({"type": "string", "minLength": 1})
+]
+FOLDS_OF_DATA = ("source", "split")
+"""Folds that the data themselves name."""
+
+FoldsFrom = Annotated[
+    Path | Literal["source", "split"],
+    PlainValidator(_folds_from),
+    WithJsonSchema({"anyOf": [{"type": "string", "enum": list(FOLDS_OF_DATA)}, {"type": "string", "minLength": 1}]}),
 ]
 _SIDE = {"type": "integer", "minimum": 8, "maximum": 8192}
 ImageSize = Annotated[
@@ -145,8 +163,10 @@ class FoldSettings(Section):
     """What stays together: near-copies, and patients where the dataset names them; the patients alone; or nothing."""
     use: Annotated[int, Field(ge=1)] | None = None
     """How many of the k folds are run; the others can follow later."""
-    from_file: PathField | None = Field(default=None, alias="from")
-    """A CSV of columns case, fold, part that says it all, in place of k, test and validation."""
+    from_file: FoldsFrom | None = Field(default=None, alias="from")
+    """A CSV of columns case, fold, part that says it all, in place of k, test and validation; or, of data that know
+    it, source: each source (hospital, joined dataset) is tested by what was trained on the others; or split: the
+    training, validation and test parts of the data's own."""
 
 
 class ModelSettings(Section):
@@ -190,7 +210,9 @@ class TrainingSettings(Section):
     epochs: Annotated[int, Field(ge=1, le=100_000)] = 60
     """Passes over the training part."""
     batch_size: Annotated[int, Field(ge=1, le=65_536)] = 16
-    """Images per optimizer step."""
+    """Images per optimizer step. Where they do not fit into memory they go through the network in micro-batches, each
+    half as large as before, to the same gradient: only batch normalisation (and latent augmentation, which mixes cases)
+    then sees a micro-batch at a time, which may change the result a little and is said in `adjustments`."""
     optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
     """The optimizer."""
     lr: Annotated[float, Field(gt=0, le=10)] = 3e-4

@@ -99,6 +99,24 @@ def test_a_record_in_the_wrong_folder_is_not_believed(tmp_path):
         assert ledger.get("abc", 0) is None
 
 
+def test_a_record_never_leads_out_of_its_folder(tmp_path):
+    folder = tmp_path / "abc" / "fold-0"
+    make_record(folder)
+    (tmp_path / "secret").write_text("")
+    for name in ("../../secret", str(tmp_path / "secret"), "..", "sub/best.pt"):
+        make_record(folder, files={name: seal(tmp_path / "secret")})
+        with pytest.raises(RecordError, match=r"no file beside it|is missing"):
+            read(folder)
+
+
+def test_who_is_to_repeat_failures_does_not_see_their_records(tmp_path):
+    make_record(tmp_path / "runs" / "s" / "abc" / "fold-0", status="failed", error="boom", metrics={})
+    complete = make_record(tmp_path / "runs" / "s" / "abc" / "fold-1")
+    runs = [("abc", 0), ("abc", 1)]
+    assert Ledger(tmp_path, "s", failures=False).records(runs) == {("abc", 1): complete}
+    assert sorted(Ledger(tmp_path, "s").records(runs)) == runs, "on the disk nothing has changed"
+
+
 def test_a_forgotten_failure_is_kept_aside(tmp_path):
     ledger = Ledger(tmp_path, "s")
     make_record(ledger.folder("abc", 0), status="failed", error="boom", metrics={})

@@ -19,10 +19,9 @@ def main(part: str, with_head: bool, folder: Path) -> None:
     with ExitStack() as stack:
         head = stack.enter_context(Head()) if with_head else None
         # Ray must not be imported before there is a head.
-        from tests.experiments.scheduling.test_cluster import Sweep
-
         from experiments.scheduling import Run, RunQueue
         from experiments.scheduling.cluster import Cluster, on_cluster
+        from tests.experiments.scheduling.test_cluster import Sweep
 
         sweep = Sweep(folder, [Run("a", 0), Run("b", 0), Run("c", 0)])
         queue, clusters, lost = RunQueue(sweep.runs, retries=1), [], []

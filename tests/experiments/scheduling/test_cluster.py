@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -15,6 +16,7 @@ from typing import Any
 import psutil
 import pytest
 from ray.cluster_utils import Cluster
+from ray.tune.experiment import Trial
 
 from experiments.ledger import Ledger, Record
 from experiments.ledger.record import commit
@@ -45,10 +47,11 @@ class Sweep:
         retries: int = 1,
         check: Callable[[], None] = int,
         queue: RunQueue | None = None,
+        module: str = "executions",
         **options: Any,
     ) -> None:
         queue = queue or RunQueue(self.runs, retries)
-        name = f"executions:{execution}"
+        name = f"{module}:{execution}"
         execute(queue, self, self.describe, cpus=1, gpus=0, slots=slots, check=check, execution=name, **options)
         assert queue.exhausted
 
@@ -158,6 +161,18 @@ class TestOnThisMachine:
         started = time.monotonic()
         sweep.execute("Meeting", slots=2)
         assert time.monotonic() - started < 30, "the second worker waited for the first"
+
+    def test_ray_tune_forgets_what_has_ended(self, tmp_path: Path) -> None:
+        sweep = Sweep(tmp_path, fold_by_fold([("a", 24)]))
+        remembered: list[int] = []
+
+        def count() -> None:
+            if not remembered and len(sweep.of("ended")) >= 20:
+                remembered.append(sum(type(one) is Trial for one in gc.get_objects()))
+
+        sweep.execute(slots=1, check=count)
+        assert len(sweep.of("ended")) == 24
+        assert 0 < remembered[0] < 8
 
     def test_what_is_in_the_ledger_is_not_executed(self, tmp_path: Path) -> None:
         sweep = Sweep(tmp_path, fold_by_fold([("a", 2), ("b", 1)]))

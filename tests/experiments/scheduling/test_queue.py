@@ -68,6 +68,56 @@ def test_more_is_asked_for_when_nothing_waits_and_there_is_room_and_no_longer_on
     assert queue.exhausted
 
 
+def test_a_run_that_is_set_apart_comes_when_all_others_have_ended_and_nothing_beside_it():
+    a, b, c = Run("a", 0), Run("b", 0), Run("c", 0)
+    queue = RunQueue([a, b, c])
+    assert queue.take() == a and queue.set_apart(a)
+    assert queue.take() == b and queue.take() == c
+    assert len(queue) == 1 and queue.take() is None  # b and c are out
+    queue.ended(b)
+    assert queue.take() is None and not queue.exhausted
+    assert queue.crashed(c) and queue.take() == c  # which comes back first
+    queue.ended(c)
+    assert queue.take() == a and not queue.set_apart(a)
+    assert queue.take() is None and not queue.exhausted
+    queue.ended(a)
+    assert queue.exhausted
+
+
+def test_two_that_are_set_apart_come_one_after_the_other():
+    a, b = Run("a", 0), Run("b", 0)
+    queue = RunQueue([a, b])
+    for run in (a, b):
+        assert queue.take() == run and queue.set_apart(run)
+    assert queue.take() == a and queue.take() is None
+    queue.ended(a)
+    assert queue.take() == b
+    queue.ended(b)
+    assert queue.exhausted
+
+
+def test_a_run_that_crashes_while_it_is_alone_may_be_set_apart_again():
+    a = Run("a", 0)
+    queue = RunQueue([a], retries=1)
+    assert queue.take() == a and queue.set_apart(a) and queue.take() == a
+    assert queue.crashed(a)
+    assert queue.take() == a and queue.set_apart(a) and queue.take() == a
+    assert not queue.crashed(a)
+    assert queue.exhausted
+
+
+def test_a_search_proposes_all_that_it_has_before_a_run_is_alone():
+    a, b = Run("a", 0), Run("b", 0)
+    more = iter([[b], []])
+    queue = RunQueue([a], more=lambda: next(more))
+    assert queue.take() == a and queue.set_apart(a)
+    assert queue.take(ahead=True) is None
+    assert queue.take() == b
+    assert queue.take() is None  # there is no more, but b is out
+    queue.ended(b)
+    assert queue.take() == a
+
+
 @given(
     folds=st.lists(st.integers(1, 4), min_size=1, max_size=6),
     slots=st.integers(1, 5),
@@ -77,10 +127,14 @@ def test_more_is_asked_for_when_nothing_waits_and_there_is_room_and_no_longer_on
 def test_every_run_ends_exactly_once_whatever_crashes(folds, slots, retries, data):
     runs = fold_by_fold([(f"c{index}", count) for index, count in enumerate(folds)])
     queue, out, ended, given_up = RunQueue(runs, retries), [], [], []
+    lonely = data.draw(st.sets(st.sampled_from(runs)))
     while not queue.exhausted:
         while len(out) < slots and (run := queue.take()) is not None:
             assert run not in out and run not in ended and run not in given_up
-            out.append(run)
+            assert not lonely.intersection(out)
+            if run not in lonely or not queue.set_apart(run):
+                out.append(run)
+            assert not lonely.intersection(out) or len(out) == 1
         run = out.pop(data.draw(st.integers(0, len(out) - 1)))
         if data.draw(st.booleans()):
             queue.ended(run)

@@ -16,7 +16,8 @@ from experiments.ledger.record import commit
 from experiments.scheduling import Run, RunQueue
 from experiments.scheduling.room import Room
 from experiments.scheduling.searcher import LedgerSearcher
-from experiments.scheduling.trainable import NO_ROOM
+from experiments.scheduling.trainable import FRESH, NO_ROOM
+from experiments.training.adjustments import ADJUSTMENTS_FILE, Adjustments
 
 
 class Watcher:
@@ -183,6 +184,81 @@ def test_an_attempt_that_a_full_disk_ends_waits_again_and_counts_for_nothing(tmp
     kinds = [call[0] for call in watcher.calls]
     assert kinds == ["returned", "paused", "resumed", "returned", "paused", "resumed", "returned", "paused"]
     assert "last.pt" in watcher.calls[1][1]
+
+
+def test_a_run_that_was_out_of_memory_has_not_crashed_and_gets_a_process_of_its_own(tmp_path: Path) -> None:
+    runs = [Run("a", 0), Run("a", 1)]
+    searcher, watcher = searcher_of(tmp_path, runs, at_once=1)
+    folder, adjusted = watcher.ledger.folder(*runs[0]), Adjustments()
+    folder.mkdir(parents=True)
+    fresh = []
+    for number in range(4):  # more often than it may crash
+        config = searcher.suggest(f"t{number}")
+        assert isinstance(config, dict) and json.loads(config["spec"])["fold"] == 0
+        fresh.append(config.get(FRESH))
+        searcher.started(f"t{number}")
+        further = adjusted.with_less_memory(16, "in epoch 1")
+        assert further is not None
+        adjusted = further
+        adjusted.write(folder)
+        searcher.on_trial_complete(f"t{number}", error=True)
+        assert watcher.calls[-2:] == [("returned", runs[0]), ("adjusted", runs[0], adjusted.notes[-1])]
+    assert fresh == [None, "t1", "t2", "t3"], "no two of a kind"
+    assert not [call for call in watcher.calls if call[0] == "crashed"]
+    config = searcher.suggest("t4")
+    searcher.started("t4")
+    searcher.on_trial_complete("t4", error=True)
+    assert watcher.calls[-1] == ("crashed", runs[0], 1, True), "nothing was changed"
+    commit(record(runs[0]), folder)
+    config = searcher.suggest("t5")
+    assert isinstance(config, dict) and FRESH not in config and json.loads(config["spec"])["fold"] == 1
+
+
+def test_a_death_after_a_retry_at_a_lower_rate_is_a_crash(tmp_path: Path) -> None:
+    run = Run("a", 0)
+    searcher, watcher = searcher_of(tmp_path, [run], at_once=1)
+    folder = watcher.ledger.folder(*run)
+    folder.mkdir(parents=True)
+    assert suggested(searcher, "t0") == 0
+    Adjustments().at_lower_rate(0.1, 3).write(folder)
+    searcher.on_trial_complete("t0", error=True)
+    assert watcher.calls == [("crashed", run, 1, True)]
+    config = searcher.suggest("t1")
+    assert isinstance(config, dict) and FRESH not in config
+
+
+def test_a_death_with_damaged_adjustments_is_a_crash(tmp_path: Path) -> None:
+    run = Run("a", 0)
+    searcher, watcher = searcher_of(tmp_path, [run], at_once=1)
+    folder = watcher.ledger.folder(*run)
+    folder.mkdir(parents=True)
+    Adjustments(micro_batch=4, notes=("a note",)).write(folder)
+    assert suggested(searcher, "t0") == 0
+    (folder / ADJUSTMENTS_FILE).write_text("{")
+    with pytest.warns(UserWarning, match="cannot be read"):
+        searcher.on_trial_complete("t0", error=True)
+    assert watcher.calls == [("crashed", run, 1, True)]
+
+
+def test_a_run_that_has_to_be_alone_is_suggested_when_nothing_else_is_out(tmp_path: Path) -> None:
+    runs = [Run("a", fold) for fold in range(3)]
+    searcher, watcher = searcher_of(tmp_path, runs, at_once=2)
+    folder = watcher.ledger.folder(*runs[0])
+    folder.mkdir(parents=True)
+    Adjustments(alone=True, notes=("a note",)).write(folder)
+    assert [suggested(searcher, "t0"), suggested(searcher, "t1"), suggested(searcher, "t2")] == [1, 2, None]
+    for trial, run in (("t0", runs[1]), ("t1", runs[2])):
+        searcher.started(trial)
+        assert searcher.suggest("t2") is None
+        commit(record(run), watcher.ledger.folder(*run))
+        searcher.on_trial_complete(trial)
+    config = searcher.suggest("t2")
+    assert isinstance(config, dict) and json.loads(config["spec"])["fold"] == 0 and config[FRESH] == "t2"
+    searcher.started("t2")
+    assert searcher.suggest("t3") is None
+    commit(record(runs[0]), folder)
+    searcher.on_trial_complete("t2")
+    assert searcher.suggest("t3") == Searcher.FINISHED
 
 
 def test_nothing_is_handed_out_while_the_disk_is_nearly_full_and_a_wish_to_stop_is_heard(tmp_path: Path) -> None:
