@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, reduce
 
 import numpy as np
 
@@ -144,7 +144,7 @@ class Summarizer:
                 weights = self._fold_weights(fold, int(groups.max(initial=-1)) + 1)
                 samples.append(resampled_means(rows[start : start + groups.size], groups, weights))
                 start += groups.size
-            for position, resampled in zip(positions, np.mean(samples, axis=0).T, strict=True):
+            for position, resampled in zip(positions, (reduce(np.add, samples) / len(samples)).T, strict=True):
                 found[position] = np.ascontiguousarray(resampled)
         return found
 

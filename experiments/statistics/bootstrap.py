@@ -70,14 +70,21 @@ def resampled_means(values: np.ndarray, groups: np.ndarray, weights: np.ndarray)
     """
     count = weights.shape[1]
     defined = ~np.isnan(values)
-    sums = weights @ _summable(_group_sums(np.where(defined, values, 0.0), groups, count))
+    # Transposed, so that the resamples of a column lie together in memory, as they are used later on.
+    sums = (_summable(_group_sums(np.where(defined, values, 0.0), groups, count)).T @ weights.T).T
     # Most metrics are defined for the same cases, which are then counted once.
-    patterns = [column.tobytes() for column in defined.T]
-    first = {pattern: patterns.index(pattern) for pattern in dict.fromkeys(patterns)}
-    counted = weights @ _group_sums(defined[:, list(first.values())].astype(np.float64), groups, count)
-    place = {pattern: position for position, pattern in enumerate(first)}
-    cases = counted[:, [place[pattern] for pattern in patterns]]
-    return np.divide(sums, cases, out=np.full_like(sums, np.nan), where=cases > 0)
+    alike: dict[bytes, list[int]] = {}
+    for column, pattern in enumerate(defined.T):
+        alike.setdefault(pattern.tobytes(), []).append(column)
+    first = [columns[0] for columns in alike.values()]
+    cases = weights @ _group_sums(defined[:, first].astype(np.float64), groups, count)
+    cases[cases == 0] = np.nan
+    for columns, counted in zip(alike.values(), cases.T, strict=True):
+        if len(columns) == sums.shape[1]:
+            sums /= counted[:, None]
+        else:
+            sums[:, columns] /= counted[:, None]
+    return sums
 
 
 def resampled_metrics(sample: FoldSample, weights: np.ndarray) -> dict[str, np.ndarray]:
