@@ -45,6 +45,11 @@ class Attendant:
         self._display.gone(run)
         self._books.gone(run)
 
+    def reached(self, run: Run) -> None:
+        """The run has come to where the race wants to compare it, and waits."""
+        self.returned(run)
+        self._tell(self._workload.reached(run))
+
     def adjusted(self, run: Run, note: str) -> None:
         """The run has run out of memory; what it will do about it."""
         self._say(run, f"{note}; it starts again")
@@ -87,10 +92,18 @@ class Attendant:
         """The run has its record: the books are brought up to date."""
         metric = self._workload.sweep.objective.metric
         value, failed = record.metrics.get(metric), record.status == "failed"
+        decided = self._workload.ended(run, record)
         score = "undefined" if value is None else f"{value:.4f}"
         outcome = f"failed: {record.error}" if failed else f"{metric} {score}"
         self._display.ended(run, self._workload.name(run), run.fold, outcome, failed)
         self._books.ended(run, record)
+        self._tell(decided)
+
+    def _tell(self, decided: list[str]) -> None:
+        """What the race has come to."""
+        self._display.total = self._workload.expected
+        for sentence in decided:
+            self._display.say(sentence)
 
     def _say(self, run: Run, text: str) -> None:
         self._display.say(f"{self._workload.name(run)}, fold {run.fold}: {text}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from experiments.leaderboard import Standing
@@ -33,7 +33,10 @@ class Books:
         results: Path,
         folder: Callable[[str, int], Path],
         warn: Callable[[str], None],
+        raced_out: Callable[[], Collection[str]] = tuple,
     ) -> None:
+        """raced_out: says which configurations racing has stopped by now."""
+        self._raced_out, self._out = raced_out, frozenset[str]()
         self._results, self._warn = results, warn
         self._records: dict[tuple[str, int], Record] = {}
         self._running: set[Run] = set()
@@ -96,7 +99,8 @@ class Books:
     def _write(self, sync: bool = False) -> None:
         """Writes what has changed; `sync` makes the study right whatever is in it."""
         started = time.monotonic()
-        self.leaderboard.update(self._records, self._running)
+        out = frozenset(self._raced_out())
+        self.leaderboard.update(self._records, self._running, out)
         try:
             self.leaderboard.write(self._results, whole=sync or self.behind)
         except OSError as error:
@@ -108,7 +112,10 @@ class Books:
             return
         self.behind = False
         rows = rows_of(self.leaderboard)
-        self._in_study(lambda: self.study.sync(rows) if sync or self.study.lost else self.study.update(rows))
+        # A trial that was pruned has ended: one that runs again is made anew.
+        whole = sync or self.study.lost or not self._out <= out
+        self._out = out
+        self._in_study(lambda: self.study.sync(rows) if whole else self.study.update(rows))
         now = time.monotonic()
         self._next_write = now + (now - started) * (1 / _WRITING_SHARE - 1)
 

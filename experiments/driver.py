@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable, Collection
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -19,6 +21,7 @@ from experiments.notification import Message, send
 from experiments.preflight import Slot
 from experiments.preflight.folder import check_folder, marked
 from experiments.preflight.node import node_problems
+from experiments.racing import Marshal
 from experiments.rebuilding import refreshed_report
 from experiments.scheduling import Run, RunQueue
 from experiments.scheduling.head import Head
@@ -152,7 +155,7 @@ class Driver:
         workload = self.workload
         records, expected = workload.records(), workload.expected
         planned, folder = list(workload.planned.values()), workload.ledger.folder
-        self.books = Books(self.sweep, planned, self.results, folder, self.display.say)
+        self.books = Books(self.sweep, planned, self.results, folder, self.display.say, self._raced_out)
         self.books.open(records)
         metric = self.sweep.objective.metric
         self.display.begin(self.sweep.name, metric, expected, len(records), self.books.standings)
@@ -171,10 +174,19 @@ class Driver:
 
         resources = self.sweep.resources
         attendant = Attendant(self.workload, self.books, self.display, self._spec)
-        more = None if self.workload.search is None else lambda: self._more(attendant)
-        queue = RunQueue(missing, resources.retries, more)
+        field = self.workload.field
+        more: Callable[[], list[Run] | None] | None = None
+        if self.workload.search is not None:
+            more = partial(self._more, attendant)
+        elif field is not None:
+            more = partial(_handed_out, field.marshal)
+        # A search draws its next configuration from whole ones: its runs keep their order.
+        work: dict[str, float] | None = {} if self.workload.search is None else None
+        queue = RunQueue(missing if field is None else [], resources.retries, more, work)
+        for run, record in self.workload.records().items():
+            queue.ended(Run(*run), record.train_seconds)
 
-        def work(cluster: Cluster) -> None:
+        def run_all(cluster: Cluster) -> None:
             self.interruption.listen()  # Ray has put its own handlers in place of ours
             self.interruption.deferred = True
             cpus, gpus = claims(resources, *available())
@@ -192,13 +204,14 @@ class Driver:
                 timeout=resources.timeout,
                 room=Room(self.results),
                 cluster=cluster,
+                until=(lambda run: None) if field is None else field.marshal.until,
             )
 
         try:
             if self.workload.depot is not None:
                 for run in missing:
                     self._spec(run)  # what runs read goes to the store now, not while Ray waits
-            on_cluster(work, self.wishes.address, head, self._lost)
+            on_cluster(run_all, self.wishes.address, head, self._lost)
         except StoreLost as lost:
             raise lost.error from None
         except SystemExit:
@@ -223,6 +236,10 @@ class Driver:
                 return [Run(planned.id, fold) for fold in range(planned.folds)]
             for run, record in failed.items():
                 attendant.ended(Run(*run), record)
+
+    def _raced_out(self) -> Collection[str]:
+        field = self.workload.field
+        return () if field is None else field.stopped
 
     def _spec(self, run: Run) -> RunSpec:
         return self.workload.spec(run, self.threads, self.device)
@@ -258,17 +275,24 @@ class Driver:
 
     def _conclude(self, page: Path | None) -> int:
         """The last lines on the screen, and the exit code. page: the report, if there is one."""
-        records, runs = self.workload.records(), self.workload.runs
+        records, expected = self.workload.records(), self.workload.expected
         failed = {run: record for run, record in records.items() if record.status == "failed"}
+        stopped = len(self._raced_out())
         self.console.print(standings_table(self.books.standings(), self.sweep.objective.metric))
         for run, record in failed.items():
             where = self.workload.ledger.folder(*run)
             self.display.say(f"failed: {self.workload.name(Run(*run))}, fold {run[1]}: {record.error} ({where})")
         self.display.say(
-            f"{len(records) - len(failed)} of {len(runs)} runs complete"
+            f"{len(records) - len(failed)} of {expected} runs complete"
+            + (f"; {stopped} of {len(self.workload.planned)} configurations were raced out" if stopped else "")
             + (f", {len(failed)} failed; --retry-failed repeats them" if failed else "")
         )
         report = f"\nReport:      {shown(page)}" if page is not None else ""
         self.display.say(f"Leaderboard: {shown(self.results / f'{self.sweep.name}.csv')}{report}")
         self.display.say(f"Dashboard:   optuna-dashboard sqlite:///{shown(self.results / STUDY_FILE)}")
         return 1 if failed else 0
+
+
+def _handed_out(marshal: Marshal) -> list[Run] | None:
+    runs = marshal.more()
+    return None if runs is None else [Run(*run) for run in runs]

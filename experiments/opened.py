@@ -9,6 +9,7 @@ from pathlib import Path
 from experiments.leaderboard import Entry, Leaderboard
 from experiments.ledger import Ledger, Record
 from experiments.preparation import PlannedConfiguration, StageProgress, Survey, open_sources, survey
+from experiments.racing import Field, Rules
 from experiments.search import planned_in
 from experiments.sweep import Sweep
 from utils.errors import Problem, UserError
@@ -23,6 +24,7 @@ class OpenedSweep:
 
     results: the folder of its files, absolute. planned: its configurations, those drawn from a space included.
     records: of the runs that have ended. leaderboard: filled from them. undrawn: configurations still to be drawn.
+    left: runs of known configurations that are still to end; of those that racing has stopped there are none.
     """
 
     sweep: Sweep
@@ -33,16 +35,17 @@ class OpenedSweep:
     records: Mapping[Run, Record]
     leaderboard: Leaderboard
     undrawn: int = 0
+    left: int = 0
 
     @property
-    def runs(self) -> list[Run]:
-        """Every run that is known, whether it has ended or not."""
-        return runs_of(self.planned)
+    def expected(self) -> int:
+        """How many runs there are, those that are still to end included."""
+        return len(self.records) + self.left
 
     @property
     def complete(self) -> bool:
         """Whether every run of the sweep has its record."""
-        return not self.undrawn and len(self.records) == len(self.runs)
+        return not self.undrawn and not self.left
 
 
 def open_sweep(sweep: Sweep, results: Path, on_progress: StageProgress) -> OpenedSweep:
@@ -59,9 +62,34 @@ def open_sweep(sweep: Sweep, results: Path, on_progress: StageProgress) -> Opene
     if not records:
         message = f"no run of the sweep {sweep.name}, as its file and data are now, has ended; other runs may have"
         raise UserError(Problem(str(ledger.root), message))
+    field = field_of(sweep, planned, ledger, records)
+    left = len(runs_of(planned)) - len(records) if field is None else len(field.race.left())
     leaderboard = leaderboard_of(sweep, planned, ledger.folder)
-    leaderboard.update(records)
-    return OpenedSweep(sweep, results.absolute(), ledger, found, tuple(planned), records, leaderboard, undrawn)
+    leaderboard.update(records, raced_out=() if field is None else field.stopped)
+    return OpenedSweep(sweep, results.absolute(), ledger, found, tuple(planned), records, leaderboard, undrawn, left)
+
+
+def field_of(
+    sweep: Sweep, planned: Sequence[PlannedConfiguration], ledger: Ledger, records: Mapping[Run, Record]
+) -> Field | None:
+    """The race of a sweep as its records have it; None where there is none.
+
+    Raises UserError if the configurations were not tested on the same cases.
+    """
+    if not sweep.racing.enabled or not planned:
+        return None
+    if len({(one.source.data, one.split.hash, one.folds) for one in planned}) > 1:
+        message = "the configurations have different data or folds, and what is tested on other cases cannot race"
+        raise UserError(Problem("racing.enabled", message))
+    if sweep.racing.epochs == "asha" and sweep.resources.storage is not None:
+        message = "is not available with resources.storage, from which a run's epochs come only at its end"
+        raise UserError(Problem("racing.epochs", message, value="asha"))
+    rules = Rules(sweep.racing.alpha, sweep.racing.margin, halving=2 if sweep.racing.epochs == "asha" else 0)
+    epochs = min(one.configuration.settings.training.epochs for one in planned)
+    runners = [(one.id, one.folds) for one in planned]
+    field = Field(runners, sweep.objective.metric, sweep.objective.mode, rules, epochs, ledger.folder)
+    field.fill(records)
+    return field
 
 
 def runs_of(planned: Sequence[PlannedConfiguration]) -> list[Run]:

@@ -14,6 +14,7 @@ from rich.text import Text
 from experiments.claims import capacity_here, claims, slot_of
 from experiments.console.display import Display, duration
 from experiments.ledger import Ledger, Record
+from experiments.opened import field_of, runs_of
 from experiments.preflight import Slot
 from experiments.preflight.folder import check_place
 from experiments.preflight.network import check_network
@@ -71,8 +72,10 @@ def show_plan(sweep: Sweep, results: Path, console: Console) -> int:
         display.say(f"Changed: {changed}")
     slot, threads = _slot(sweep, display)
     search = Search(sweep, found, ledger) if sweep.space is not None else None
+    field = field_of(sweep, found.planned, ledger, ledger.records(runs_of(found.planned)))
+    racing = None if field is None else {one for one, _ in field.race.left()}
     lines = [
-        _line(planned, ledger, slot, threads, search)
+        _line(planned, ledger, slot, threads, search, racing is None or planned.id in racing)
         for planned in track(found.planned, "Trying one step of each", console=console, transient=True)
     ]
     console.print(_table(lines, slot))
@@ -84,7 +87,7 @@ def show_plan(sweep: Sweep, results: Path, console: Console) -> int:
         f"{len(lines)} configurations x {_drawn(search)}folds = {runs} runs, {done} done"
         + (f" ({failed} failed)" if failed else "")
         + f", {missing} to run: about {duration(seconds)} with {slot.at_once} at a time on {slot.device} of this"
-        " machine, fewer with early stopping"
+        f" machine, fewer with early stopping{' and racing' if sweep.racing.enabled else ''}"
     )
     return missing
 
@@ -106,12 +109,12 @@ def _drawn(search: Search | None) -> str:
 
 
 def _line(
-    planned: PlannedConfiguration, ledger: Ledger, slot: Slot, threads: int, search: Search | None
+    planned: PlannedConfiguration, ledger: Ledger, slot: Slot, threads: int, search: Search | None, racing: bool
 ) -> PlannedCost:
     drawn = [planned] if search is None else search.of_template(planned)
     known = [(each.id, fold) for each in drawn for fold in range(each.folds)]
     records = tuple(ledger.records(known).values())
-    runs, counts = len(known), None
+    runs, counts = len(known) if racing else len(records), None
     if search is not None:
         counts = (len(drawn), search.space.samples)
         runs += (counts[1] - counts[0]) * planned.folds

@@ -38,7 +38,8 @@ def rebuild(options: argparse.Namespace, console: Console) -> int:
             # The books belong to the driver while there is one.
             with SweepLock(opened.ledger.root):
                 write_audit(opened.found.sources, opened.results / f"{sweep.name}_audit.csv")
-                books = Books(sweep, opened.planned, opened.results, opened.ledger.folder, display.say)
+                folder, out = opened.ledger.folder, opened.leaderboard.raced_out
+                books = Books(sweep, opened.planned, opened.results, folder, display.say, lambda: out)
                 books.open(opened.records)
                 books.close()
                 report = Report(opened)
@@ -91,7 +92,7 @@ def refreshed_report(opened: OpenedSweep, books: Books, display: Display) -> Pat
 def _say(opened: OpenedSweep, files: ReportFiles, display: Display) -> None:
     display.console.print(standings_table(opened.leaderboard.as_table(), opened.sweep.objective.metric))
     if not opened.complete:
-        display.say(f"{len(opened.records)} of {len(opened.runs)} runs have ended; the sweep's command runs the others")
+        display.say(f"{len(opened.records)} of {opened.expected} runs have ended; the sweep's command runs the others")
     for omitted in files.drawn.omitted:
         display.say(f"Not drawn: {omitted.name}, {omitted.reason}")
     display.say(f"Report:      {shown(files.page)}")

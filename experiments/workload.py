@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from experiments.console.display import Display
 from experiments.leaderboard import Leaderboard
 from experiments.ledger import Ledger, Record
 from experiments.ledger.data import KnownData, SeenData
-from experiments.ledger.outcome import write_outcome
+from experiments.ledger.outcome import read_outcome, write_outcome
 from experiments.ledger.record import RECORD_FILE
-from experiments.opened import OpenedSweep
+from experiments.opened import OpenedSweep, field_of
 from experiments.preflight import Slot, preflight, record_impossible
 from experiments.preflight.preflight import check_networks, untried
 from experiments.preparation import (
@@ -25,6 +25,7 @@ from experiments.preparation import (
     write_audit,
 )
 from experiments.preparation.survey import folds_key, source_key
+from experiments.racing import Field, Stop
 from experiments.scheduling import Run, fold_by_fold
 from experiments.search import Search
 from experiments.storage.depot import Depot
@@ -50,6 +51,7 @@ class Workload:
         self.ledger = Ledger(*here) if self.depot is None else StoredLedger(*here, self.depot)
         self.planned: dict[str, PlannedConfiguration] = {}
         self.search: Search | None = None
+        self._field: Field | None = None
         self._found: Survey
         self._provisioner = Provisioner(sweep.name, results)
         self._provisions: dict[str, Provision] = {}
@@ -64,8 +66,17 @@ class Workload:
 
     @property
     def expected(self) -> int:
-        """How many runs the sweep will have had at its end."""
+        """How many runs the sweep will have had at its end; of a race, if nobody else is stopped."""
+        if self.field is not None:
+            return len(self.records()) + len(self.field.race.left())
         return len(self.runs) + (self.search.runs_left if self.search is not None else 0)
+
+    @property
+    def field(self) -> Field | None:
+        """The race, which knows what the ledger has; None where there is none."""
+        if self._field is None:
+            self._field = field_of(self.sweep, list(self.planned.values()), self.ledger, self.records())
+        return self._field
 
     def records(self) -> dict[tuple[str, int], Record]:
         """Of all runs that have ended."""
@@ -73,6 +84,9 @@ class Workload:
 
     def seems_unfinished(self) -> bool:
         """A guess, before the data are read and the runs are known, at whether something will have to run."""
+        if self.sweep.racing.enabled:
+            outcome = read_outcome(self.ledger.root)
+            return outcome is None or not outcome.complete
         folds = [configuration.settings.folds for configuration in self.sweep.configurations]
         expected = sum(each.use or (each.k if each.from_file is None else 1) for each in folds)
         expected *= self.sweep.space.samples if self.sweep.space is not None else 1
@@ -107,6 +121,7 @@ class Workload:
             self.search = Search(self.sweep, self._found, self.ledger)
         drawn = self._found.planned if self.search is None else self.search.planned
         self.planned = {planned.id: planned for planned in drawn}
+        self._field = field_of(self.sweep, drawn, self.ledger, self.records())
 
     def unfinished(self, retry_failed: bool) -> bool:
         """Whether anything is to be run. retry_failed: whether failed runs are."""
@@ -135,6 +150,7 @@ class Workload:
             self._forget_failures()
         for id, reason in checked.impossible.items():
             self._skip(self.planned[id], reason)
+        self._field = None  # failures have come and gone
         possible = [one for one in wanted if one.id not in checked.impossible]
         self._provisions = self._provisioner.all([*possible, *previews], self._display.stage)
 
@@ -159,6 +175,31 @@ class Workload:
             self._provisions[planned.id] = self._provisioner.of(planned)
         self.planned[planned.id] = planned
         return planned, records
+
+    def ended(self, run: Run, record: Record) -> list[str]:
+        """A run has its record; returns what that has decided in the race, in words."""
+        if self.field is None:
+            return []
+        before = dict(self.field.stopped)
+        self.field.ended(run, record)
+        return self._decided(before)
+
+    def reached(self, run: Run) -> list[str]:
+        """A run has paused at a rung of the race; returns what that has decided."""
+        if self.field is None:
+            return []
+        before = dict(self.field.stopped)
+        self.field.reached(run.configuration)
+        return self._decided(before)
+
+    def _decided(self, before: Mapping[str, Stop]) -> list[str]:
+        now = self.field.stopped if self.field is not None else {}
+        names = {one.id: one.configuration.name for one in self.planned.values()}
+        stops = [(names[one], stop, names[stop.leader]) for one, stop in now.items() if one not in before]
+        return [
+            *(f"{names[one]} is in the race again" for one in before if one not in now),
+            *(stop.sentence(name, leader) for name, stop, leader in stops),
+        ]
 
     def name(self, run: Run) -> str:
         """The name of a run's configuration, for people."""
@@ -190,13 +231,15 @@ class Workload:
         records = self.records()
         complete = complete and len(records) == self.expected
         failed = sum(record.status == "failed" for record in records.values())
-        configurations, runs = len(self.planned), len(self.runs)
+        configurations, runs = len(self.planned), self.expected if self.field is not None else len(self.runs)
         write_outcome(self.ledger.root, complete=complete, configurations=configurations, runs=runs, failed=failed)
 
     def opened(self, leaderboard: Leaderboard) -> OpenedSweep:
         """The sweep as it stands now. leaderboard: filled from its records."""
         undrawn = self.search.left if self.search is not None else 0
-        known = (tuple(self.planned.values()), self.records(), leaderboard, undrawn)
+        records = self.records()
+        left = len(self.runs) - len(records) if self.field is None else len(self.field.race.left())
+        known = (tuple(self.planned.values()), records, leaderboard, undrawn, left)
         return OpenedSweep(self.sweep, self.results, self.ledger, self._found, *known)
 
     def _forget_failures(self) -> None:

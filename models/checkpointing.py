@@ -1,20 +1,25 @@
-"""Activation checkpointing of any network: less memory in training, for a second forward pass.
+"""Training with less memory, for a second forward pass: block by block of a network, or part by part of a batch.
 
 What the layers of a block have computed is not kept for the backward pass but computed again when it comes to the
 block: Chen et al. 2016, arXiv:1604.06174. The result is the same: random numbers are drawn again as they were, and
-running statistics, which the second pass would move once more, are put back.
+running statistics, which the second pass would move once more, are put back. With the network itself as the block,
+called once for each part of a batch, the loss is still that of the whole batch: Gao et al. 2021, arXiv:2101.06983.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
+
+from models.latent_augmentation.latent_augmentation import Mixing
+from models.network import Network, Output
 
 
 def checkpoint_activations(*parts: nn.Module) -> None:
@@ -28,6 +33,42 @@ def checkpoint_activations(*parts: nn.Module) -> None:
         # A single one is VGG's list of all layers, which is never called as a whole.
         for block in blocks if len(blocks) > 1 else (part,):
             block.forward = functools.partial(_checkpointed, block, block.forward)
+
+
+def answer_in_parts(network: Network, images: Tensor, labels: Tensor, at_once: int) -> Output:
+    """What a network in training answers to a batch of which about `at_once` cases are in it at a time, backwards too.
+
+    images: (B, 3, H, W) or (B, 1, H, W). labels: (B,). Gradients are those of the whole batch, whatever the loss makes
+    of the answers; they add up part by part in the backward pass, which goes through every part once more. What looks
+    at several cases inside the network sees those of a part: batch normalisation, whose running statistics move with
+    every part, and latent augmentation. Dropout draws other numbers than for the whole batch.
+    """
+    sizes = part_sizes(len(images), at_once)
+    if len(sizes) == 1:
+        return network(images, labels)
+    parts = zip(images.split(sizes), labels.split(sizes), strict=True)
+    return _joined([_checkpointed(network, network, *part) for part in parts])
+
+
+def part_sizes(cases: int, at_once: int) -> list[int]:
+    """How many cases of a batch go through the network together: at most `at_once`, in parts as even as can be.
+
+    Three go together where two may, lest a single case be left over: batch normalisation might not bear it.
+    """
+    parts = math.ceil(cases / at_once) if at_once != 2 else max(1, cases // 2)
+    smaller, larger = divmod(cases, parts)
+    return [smaller + (part < larger) for part in range(parts)]
+
+
+def _joined(answers: Sequence[Output]) -> Output:
+    """The answers to the parts of a batch as that to the batch."""
+    masks, labels, sides, mixings = zip(*answers, strict=True)
+    return Output(
+        torch.cat(masks),
+        None if labels[0] is None else torch.cat(labels),
+        tuple(torch.cat(side) for side in zip(*sides, strict=True)),
+        None if mixings[0] is None else Mixing.joined(mixings),
+    )
 
 
 def blocks_of(module: nn.Module) -> Iterator[nn.Module]:

@@ -20,6 +20,11 @@ import pytest
 
 PROJECT = Path(__file__).resolve().parents[1]
 
+# Two tests run at a time, each on one core.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+_WITH_PROCESSES = ("scheduling", "storage")
+
 # The two cheapest encoders on the smallest images: what is tested is the sweep, not the networks.
 TINY = """\
 name: tiny
@@ -37,6 +42,15 @@ import fcntl, os, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
 """
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow tests that start Ray, which takes all cores, run one after the other; quick ones go on beside them."""
+    for item in items:
+        folder = item.path.parent
+        starts_ray = folder.name in _WITH_PROCESSES or folder in (PROJECT / "tests", PROJECT / "tests" / "experiments")
+        if starts_ray and item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.xdist_group("processes"))
 
 
 class Command:

@@ -548,7 +548,8 @@ def test_what_is_imported_is_what_is_installed() -> None:
     # What only benchmarks and tests of stores want need not be installed here, so that only its own name is known.
     strangers = [module for module, names in theirs.items() if not names & (needed | testing)]
     assert [module for module in strangers if module.replace("_", "-") not in optional] == []
-    commands, tools = {"optuna-dashboard"}, {"jsonschema", "mypy", "pytest-timeout", "ruff", "types-pyyaml"}
+    commands = {"optuna-dashboard"}
+    tools = {"jsonschema", "mypy", "pytest-timeout", "pytest-xdist", "ruff", "types-pyyaml"}
     assert needed - set().union(*ours.values()) == commands
     assert testing - set().union(*theirs.values()) == tools
 

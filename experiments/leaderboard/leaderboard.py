@@ -70,6 +70,8 @@ class Leaderboard:
         self._lines = [Line(entry, position) for position, entry in enumerate(entries)]
         self._positions = {entry.id: position for position, entry in enumerate(entries)}
         self._running: frozenset[Run] = frozenset()
+        self.raced_out: frozenset[str] = frozenset()
+        """Configurations that racing has stopped, as of the last `update`."""
         self._summarizer = Summarizer(sweep, objective, resamples)
         self._lead = Lead(SIGNS[direction])
         self._contest = Contest(objective, SIGNS[direction], margin)
@@ -98,7 +100,7 @@ class Leaderboard:
         records: all of them, by (configuration id, fold); those of other configurations are ignored.
         running: runs under way. raced_out: ids of configurations that racing has stopped.
         """
-        self._running = frozenset(running)
+        self._running, self.raced_out = frozenset(running), frozenset(raced_out)
         under_way = {configuration for configuration, _ in self._running}
         filled = []
         for line in self._lines:
@@ -113,7 +115,7 @@ class Leaderboard:
         for line in filled:
             self._tables.take_in(line)
         for line in self._lines:
-            line.status = status_of(line, line.entry.id in under_way, line.entry.id in raced_out)
+            line.status = status_of(line, line.entry.id in under_way, line.entry.id in self.raced_out)
         ranked = self._contest.judge(self._lines, self._lead)
         self._detail(ranked)
 

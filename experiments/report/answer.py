@@ -26,7 +26,7 @@ def answer_of(opened: OpenedSweep) -> Answer:
     """The answer of a sweep as it stands."""
     return answer(
         scoreboard_of(opened.leaderboard),
-        runs=len(opened.runs),
+        runs=opened.expected,
         ended=len(opened.records),
         undrawn=opened.undrawn,
         generated=any(source.name in GENERATED for source in opened.found.sources),

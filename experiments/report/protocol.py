@@ -69,7 +69,7 @@ def protocol(opened: OpenedSweep) -> list[tuple[str, str]]:
             "Used for",
             "training part: weights; validation part: checkpoint and early stopping; test part: these numbers",
         ),
-        ("Runs", f"{len(records)} of {len(opened.runs)} ended, {_failed(opened)} failed"),
+        ("Runs", f"{len(records)} of {opened.expected} ended, {_failed(opened)} failed"),
         ("Training", _training(opened)),
         ("Hardware", listed(_distinct(record.device for record in records), 8)),
         ("Software", _versions(opened)),

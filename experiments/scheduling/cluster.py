@@ -233,13 +233,15 @@ def execute(
     timeout: float | None = None,
     room: Room | None = None,
     cluster: Cluster | None = None,
+    until: Callable[[Run], int | None] = lambda run: None,
 ) -> None:
     """Executes every run of `queue` on the cluster that `ray_cluster` has joined.
 
     describe: a run's spec as JSON-like values. cpus, gpus: what one run occupies. slots: the most runs
     at once, None for as many as fit. check: called ten times a second; what it raises ends the sweep. timeout: seconds
     after which a run without a further epoch counts as hung, None for never. room: where results go, None for a disk
-    that is never full. Raises `ClusterLost` if `cluster` is; then the queue has what is left to do.
+    that is never full. until: as in `LedgerSearcher`. Raises `ClusterLost` if `cluster` is; then the queue has what
+    is left to do.
     """
 
     def at_once() -> int:
@@ -252,7 +254,7 @@ def execute(
             cluster.check()
             searcher.at_once = at_once()
 
-    searcher = LedgerSearcher(queue, observer, describe, execution, at_once(), room, check_all)
+    searcher = LedgerSearcher(queue, observer, describe, execution, at_once(), room, check_all, until)
     with tempfile.TemporaryDirectory(prefix="sweep-ray-") as scratch:
         tuner = tune.Tuner(
             tune.with_resources(RunTrainable, functools.partial(_claim, cpus, gpus)),

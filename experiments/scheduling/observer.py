@@ -35,6 +35,10 @@ class Observer(Protocol):
         """The run has stopped through no fault of its own, and waits again."""
         ...
 
+    def reached(self, run: Run) -> None:
+        """The run has paused where it was to; it goes on only if it is handed out again."""
+        ...
+
     def adjusted(self, run: Run, note: str) -> None:
         """The run, which `returned`, has run out of memory; what it will do about it."""
         ...

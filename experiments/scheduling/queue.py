@@ -3,37 +3,38 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from experiments.scheduling.waiting import Run, Waiting
 
-class Run(NamedTuple):
-    """One configuration on one fold: the unit that is scheduled, retried, resumed and recorded."""
-
-    configuration: str
-    fold: int
+__all__ = ["Run", "RunQueue", "fold_by_fold"]
 
 
 class RunQueue:
-    """Hands out each run once, in the order given, which is fold 0 of every configuration, then fold 1, and so on.
+    """Hands out each run once, fold 0 of every configuration, then fold 1, and so on, or else in the order given.
 
     So the whole table can be compared after a third of a 3-fold sweep. A run whose worker died goes
     back to the front, at most `retries` times. A run that was set apart comes when all others have ended, alone.
 
     more: asked for further runs whenever none waits and there is room for one; what it answers depends on what has
-    ended by then, so that it is not asked earlier. When it has no more it is not asked again.
+    ended by then, so that it is not asked earlier. When it has no more it is not asked again; None stands for none
+    until a run ends. work: as in `Waiting`; None for the order given.
     """
 
-    def __init__(self, runs: Iterable[Run], retries: int = 2, more: Callable[[], Sequence[Run]] | None = None) -> None:
+    def __init__(
+        self,
+        runs: Iterable[Run],
+        retries: int = 2,
+        more: Callable[[], Sequence[Run] | None] | None = None,
+        work: Mapping[str, float] | None = None,
+    ) -> None:
         self.retries = retries
         self._more = more
-        self._waiting = deque(runs)
+        self._waiting = Waiting(runs, work)
         self._apart: deque[Run] = deque()
         self._taken: set[Run] = set()
         self._alone: Run | None = None
         self._crashes: dict[Run, int] = {}
-        if len(set(self._waiting)) != len(self._waiting):
-            raise ValueError("a run is queued twice")
 
     def __len__(self) -> int:
         return len(self._waiting) + len(self._apart)
@@ -43,21 +44,24 @@ class RunQueue:
         """True when nothing waits or is to be asked for, and nothing that was taken could still come back."""
         return not len(self) and not self._taken and self._more is None
 
-    def take(self, ahead: bool = False) -> Run | None:
+    def take(self, ahead: bool = False, slots: int = 1) -> Run | None:
         """The next run, or None when none waits (one that is taken may yet come back).
 
-        ahead: whether there is no room for it yet, so that it is only taken if it waits already.
+        ahead: whether there is no room for it yet, so that it is only taken if it waits already. slots: how many runs
+        fit at once.
         """
         if self._alone is not None:
             return None
+        alone = self._more is None
         if not self._waiting and self._more is not None and not ahead:
             asked = self._more()
-            self._waiting.extend(asked)
-            if not asked:
+            self._waiting.extend(asked or ())
+            alone = not asked
+            if asked is not None and not asked:
                 self._more = None
         if self._waiting:
-            run = self._waiting.popleft()
-        elif self._apart and not self._taken and self._more is None:
+            run = self._waiting.pop(slots)
+        elif self._apart and not self._taken and alone:
             run = self._alone = self._apart.popleft()
         else:
             return None
@@ -72,8 +76,9 @@ class RunQueue:
         self._apart.append(run)
         return True
 
-    def ended(self, run: Run) -> None:
-        """The run has its record; a run that is not out is ignored."""
+    def ended(self, run: Run, seconds: float = 0.0) -> None:
+        """The run has its record; a run that is not out is ignored. seconds: that it took, 0 if nobody knows."""
+        self._waiting.learn(run.configuration, seconds)
         self._taken.discard(run)
         if run == self._alone:
             self._alone = None
@@ -86,14 +91,14 @@ class RunQueue:
         self._crashes[run] = self._crashes.get(run, 0) + 1
         if self._crashes[run] > self.retries:
             return False
-        self._waiting.appendleft(run)
+        self._waiting.push_front(run)
         return True
 
     def returned(self, run: Run) -> None:
         """The run has no record through no fault of its own: it goes back to the front, and nothing is counted."""
         if run in self._taken:
             self.ended(run)
-            self._waiting.appendleft(run)
+            self._waiting.push_front(run)
 
     def crashes(self, run: Run) -> int:
         """How often the run's worker has died."""

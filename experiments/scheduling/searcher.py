@@ -12,7 +12,7 @@ from ray.tune.search.searcher import Searcher
 from experiments.scheduling.observer import Observer
 from experiments.scheduling.queue import Run, RunQueue
 from experiments.scheduling.room import Room
-from experiments.scheduling.trainable import FRESH, NO_ROOM
+from experiments.scheduling.trainable import FRESH, NO_ROOM, PAUSED, UNTIL
 from experiments.training.adjustments import Adjustments
 
 
@@ -27,8 +27,9 @@ class LedgerSearcher(Searcher):
     start; from then on one more than is running, since what is suggested early is decided early. What the queue would
     have to ask for is suggested when there is room for it, and not before.
 
-    room: nothing is suggested while it says that there is none. check: called before every suggestion; what it raises
-    ends the sweep, also while Ray Tune waits for a suggestion and does nothing else.
+    until: after which epoch a run pauses, None for none; it is then the queue's to hand it out again. room: nothing is
+    suggested while it says that there is none. check: called before every suggestion; what it raises ends the sweep,
+    also while Ray Tune waits for a suggestion and does nothing else.
     """
 
     def __init__(
@@ -40,10 +41,11 @@ class LedgerSearcher(Searcher):
         at_once: int = 1,
         room: Room | None = None,
         check: Callable[[], None] = lambda: None,
+        until: Callable[[Run], int | None] = lambda run: None,
     ) -> None:
         super().__init__()
         self._queue, self._observer, self._describe, self._execution = queue, observer, describe, execution
-        self.at_once, self._room, self._check = at_once, room, check
+        self.at_once, self._room, self._check, self._until = at_once, room, check, until
         self._paused = False
         self._runs: dict[str, Run] = {}
         self._running: set[str] = set()
@@ -62,10 +64,10 @@ class LedgerSearcher(Searcher):
         if len(self._runs) - len(self._running) >= max(1, self.at_once - len(self._running)):
             return None
         ahead = len(self._runs) >= self.at_once
-        while (run := self._queue.take(ahead)) is not None:
+        while (run := self._queue.take(ahead, self.at_once)) is not None:
             record = self._observer.find(run)
             if record is not None:
-                self._queue.ended(run)
+                self._queue.ended(run, record.train_seconds)
                 self._observer.ended(run, record)
             elif (config := self._begin(trial_id, run)) is not None:
                 return config
@@ -80,7 +82,9 @@ class LedgerSearcher(Searcher):
             return None
         self._runs[trial_id] = run
         self._before[trial_id] = folder, adjusted
-        config = {"spec": json.dumps(spec), "execution": self._execution}
+        config: dict[str, Any] = {"spec": json.dumps(spec), "execution": self._execution}
+        if (until := self._until(run)) is not None:
+            config[UNTIL] = until
         # What another run has left in its process is what this one may lack.
         return config if adjusted.none_for_memory else {**config, FRESH: trial_id}
 
@@ -115,13 +119,17 @@ class LedgerSearcher(Searcher):
         if record is not None:
             if self._room is not None:
                 self._room.went_well()
-            self._queue.ended(run)
+            self._queue.ended(run, record.train_seconds)
             self._observer.ended(run, record)
             return
         if result is not None and NO_ROOM in result:
             if self._room is not None:
                 self._room.met(result[NO_ROOM])
             self._return(run)
+            return
+        if result is not None and PAUSED in result:
+            self._queue.ended(run)
+            self._observer.reached(run)
             return
         now = Adjustments.read(folder)
         if now.climbed_since(before):

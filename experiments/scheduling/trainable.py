@@ -16,6 +16,10 @@ from utils.files import disk_full
 
 NO_ROOM = "no_room"
 """The key of a result that stands for an attempt which a full disk has ended."""
+PAUSED = "paused"
+"""The key of a result that stands for an attempt which has come to where it was to pause."""
+UNTIL = "until"
+"""The key of a configuration that says after which epoch that is."""
 FRESH = "fresh"
 """The key of a configuration that wants a process of its own, with a value that no other configuration has."""
 
@@ -59,8 +63,13 @@ class RunTrainable(tune.Trainable):
                 raise
             self.cleanup()
             return {"done": True, NO_ROOM: str(error), "worker": os.getpid()}
+        until = self._config.get(UNTIL)
+        paused = until is not None and progress.epoch >= until and not progress.ended
+        if paused:
+            self.cleanup()
         return {
-            "done": progress.ended,
+            **({PAUSED: True} if paused else {}),
+            "done": progress.ended or paused,
             "epoch": progress.epoch,
             "epochs": progress.epochs,
             "objective": progress.objective,

@@ -87,6 +87,11 @@ def load_sweep(
     expansion = Expansion(base, report, merge_equal=demo or found.merge)
     configurations = expansion.configurations()
     space = expansion.space(file.search)
+    if file.racing.enabled and space is not None:
+        message = (
+            "configurations that are drawn from search.space come one after another and cannot race; leave one out"
+        )
+        report.add(("racing", "enabled"), message)
     if report.problems:
         raise UserError(report.sorted())
     return Sweep(
@@ -124,6 +129,6 @@ def _without(root: Node, broken: set[Place]) -> Node:
     """The tree without every setting that holds a broken place; a setting is taken out as a whole."""
     for place in broken:
         root = remove(root, setting_at(place, SweepFile))
-    if ("name",) in broken:  # the only key without a default
+    if any(place[:1] == ("name",) for place in broken):  # the only key without a default
         root = Node({**root.content, "name": Node("unnamed", root.source)}, root.source)
     return root

@@ -1,14 +1,15 @@
 """What a run has changed on the way to become possible, kept beside it: every later attempt does the same.
 
-The ladder of a run that is out of memory: its batch goes through the network in parts whose gradients add up, each
-time half as large, down to one case; then activations are computed twice instead of kept; then it runs alone.
+The ladder of a run that is out of memory: its batch goes through the network in parts, the micro-batches, each time
+half as large, down to one case; then activations are computed twice instead of kept; then it runs alone, after all
+others. A rung that cannot help is left out.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import warnings
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -18,6 +19,8 @@ from utils.files import write_text_atomically
 from utils.identity import digest
 
 ADJUSTMENTS_FILE = "adjustments.json"
+AT_START, IN_TEST = "at the start", "in the test"
+"""Where a run can be out of memory beside its epochs."""
 
 
 class OutOfMemoryError(MemoryError):
@@ -41,8 +44,23 @@ class Adjustments:
     notes: tuple[str, ...] = ()
 
     @property
-    def rung(self) -> tuple[int | None, bool, bool]:
-        """Where on the ladder the run stands; attempts at different rungs had memory trouble in between."""
+    def none_for_memory(self) -> bool:
+        """Whether the run has never been out of memory."""
+        return self._rung == Adjustments()._rung
+
+    def climbed_since(self, before: Adjustments) -> bool:
+        """Whether the run, which had the adjustments `before`, has been out of memory in between.
+
+        Not if it has fewer now: their file was damaged.
+        """
+        return self._rung != before._rung and len(self.notes) > len(before.notes)
+
+    def follow(self, notes: Sequence[str]) -> bool:
+        """Whether they are those of the notes, which an earlier attempt had, or more."""
+        return self.notes[: len(notes)] == tuple(notes)
+
+    @property
+    def _rung(self) -> tuple[int | None, bool, bool]:
         return self.micro_batch, self.checkpointing, self.alone
 
     def in_settings(self, settings: Settings) -> Settings:
@@ -52,23 +70,23 @@ class Adjustments:
         return settings.model_copy(update={"training": settings.training.model_copy(update={"lr": self.lr})})
 
     def with_less_memory(self, batch_size: int, when: str) -> Adjustments | None:
-        """The next rung; None from the last. when: ``in epoch 3``, for the note."""
-        now = self.micro_batch or batch_size
-        if now > 1 and not self.checkpointing:
-            half = math.ceil(now / 2)
-            parts = math.ceil(batch_size / half)
-            seen = f"batch normalisation sees {half} case{'s' if half > 1 else ''} at a time"
-            return self._further(f"out of memory {when}: micro-batch {half} x {parts}, {seen}", micro_batch=half)
-        if not self.checkpointing:
-            return self._further(f"out of memory {when}: activation checkpointing", checkpointing=True)
+        """The next rung that can help; None from the last. when: AT_START, IN_TEST or ``in epoch 3``."""
+        lacking, trains = f"out of memory {when}", when not in (AT_START, IN_TEST)
+        at_once = self.micro_batch or batch_size
+        if at_once > 1 and not self.checkpointing and when != AT_START:  # where only weights and their like are loaded
+            half = at_once // 2
+            seen = ", for batch normalisation too" if trains else ""
+            return self._further(f"{lacking}: micro-batch {half} of {batch_size}{seen}", micro_batch=half)
+        if not self.checkpointing and trains:
+            return self._further(f"{lacking}: activation checkpointing", checkpointing=True)
         if not self.alone:
-            return self._further(f"out of memory {when}: alone on its GPU", alone=True)
+            return self._further(f"{lacking}: alone, after all others", alone=True)
         return None
 
     def with_two_cases(self, batch_size: int) -> Adjustments:
         """Past the rung of a single case, for a network whose batch normalisation cannot train on one."""
-        note = f"one case is too few for batch normalisation: micro-batch 2 x {math.ceil(batch_size / 2)}"
-        return self._further(f"{note}, activation checkpointing", micro_batch=2, checkpointing=True)
+        note = f"one case is too few for batch normalisation: micro-batch 2 of {batch_size}, activation checkpointing"
+        return self._further(note, micro_batch=2, checkpointing=True)
 
     def at_lower_rate(self, lr: float, epoch: int) -> Adjustments:
         """From scratch at a tenth of the rate `lr`, at which the training diverged in an epoch."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -26,16 +25,6 @@ class Batch(NamedTuple):
     masks: torch.Tensor
     labels: torch.Tensor
     cases: torch.Tensor
-
-    def parts(self, size: int) -> Iterator[Batch]:
-        """The batch in pieces of at most `size` cases, as even as can be; itself where it is no larger.
-
-        No piece of one case is left over, which batch normalisation might not bear: of three cases with a `size` of
-        two it is one piece of three.
-        """
-        count = len(self.labels)
-        pieces = math.ceil(count / size) if size != 2 else max(1, count // 2)
-        yield from (Batch(*piece) for piece in zip(*(values.tensor_split(pieces) for values in self), strict=True))
 
 
 class CaseDataset(Dataset[tuple[np.ndarray, np.ndarray, int, int]]):

@@ -22,8 +22,8 @@ import torch
 from experiments.ledger.lock import RunLock
 from experiments.ledger.record import CHECKPOINT, TABLES, Record, RecordError, commit, read, seal
 from experiments.sweep import Settings
-from experiments.training.adjustments import Adjustments, OutOfMemoryError
-from experiments.training.evaluation import cases_csv, inference_milliseconds
+from experiments.training.adjustments import AT_START, IN_TEST, Adjustments, OutOfMemoryError
+from experiments.training.evaluation import SNAPSHOTS, cases_csv, inference_milliseconds
 from experiments.training.memory import out_of_memory, too_few_cases
 from experiments.training.network import network_cost
 from experiments.training.run import BEST, LAST, PREVIOUS, DivergedError, Epoch, TrainingRun, device_of
@@ -86,7 +86,10 @@ class Execution:
                 raise  # not the run's fault: it goes on when there is room
             if isinstance(error, DivergedError) and (again := self._slower()):
                 return again
-            self._fail(self._on_the_ladder(error))
+            traceback.clear_frames(error.__traceback__)  # they hold the tensors that fill the memory
+            if out_of_memory(error) or too_few_cases(error):
+                self._leave_for_less_memory(error)
+            self._fail(error)
         return self._ended()
 
     def close(self) -> None:
@@ -133,39 +136,31 @@ class Execution:
         if not training.retry_diverged or run.adjusted.lr is not None:
             return None
         run.adjusted.at_lower_rate(training.lr, len(run.history) + 1).write(self.spec.folder)
-        for name in (LAST, BEST, PREVIOUS):
+        for name in (LAST, BEST, PREVIOUS, "epochs.csv", SNAPSHOTS):
             (self.spec.folder / name).unlink(missing_ok=True)
         self.close()
         return Progress(0, training.epochs, None, ended=False)
 
-    def _on_the_ladder(self, error: Exception) -> Exception:
-        """Raises OutOfMemoryError where the run may fit in another way, which is noted for the next attempt.
-
-        Else answers the error to fail with.
-        """
+    def _leave_for_less_memory(self, error: Exception) -> None:
+        """Raises OutOfMemoryError where the run may yet fit in another way, which is noted for the next attempt."""
         adjusted, settings = Adjustments.read(self.spec.folder), Settings.model_validate(self.spec.settings)
         batch_size = settings.training.batch_size
         if out_of_memory(error):
             further = adjusted.with_less_memory(batch_size, self._when())
-            if further is None:
-                last = str(error).strip().partition("\n")[0]
-                lacking = OutOfMemoryError(f"one case at a time, alone and with activation checkpointing: {last}")
-                lacking.__cause__ = error
-                return lacking
-        elif adjusted.micro_batch == 1 and not adjusted.checkpointing and batch_size > 1 and too_few_cases(error):
+        elif adjusted.micro_batch == 1:
             further = adjusted.with_two_cases(batch_size)
         else:
-            return error
-        further.write(self.spec.folder)
-        traceback.clear_frames(error.__traceback__)  # they hold the tensors that filled the memory
-        self.close()
-        raise OutOfMemoryError(further.notes[-1]) from None
+            return  # the batch is of one case itself
+        if further is not None:
+            further.write(self.spec.folder)
+            self.close()
+            raise OutOfMemoryError(further.notes[-1]) from None
 
     def _when(self) -> str:
         """Where a run that has met an error was."""
         if self._run is None:
-            return "at the start"
-        return "in the test" if self._run.done else f"in epoch {len(self._run.history) + 1}"
+            return AT_START
+        return IN_TEST if self._run.done else f"in epoch {len(self._run.history) + 1}"
 
     def _ended(self) -> Progress:
         epochs = len(self._run.history) if self._run else 0
@@ -203,6 +198,8 @@ class Execution:
     def _fail(self, error: Exception) -> None:
         (self.spec.folder / "error.txt").write_text("".join(traceback.format_exception(error)), encoding="utf-8")
         reason = [type(error).__name__, *str(error).strip().splitlines()[:1]]
+        if out_of_memory(error):
+            reason.insert(0, "out of memory in spite of all adjustments")
         epochs = len(self._run.history) if self._run else 0
         seconds = self._run.seconds if self._run else 0.0
         failed = Record(

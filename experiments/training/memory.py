@@ -7,12 +7,13 @@ import resource
 import sys
 from pathlib import Path
 
+import cv2
 import torch
 
 from utils.faults import chain
 
 # Not every lack of memory has an exception of its own: these are the words of the CPU's allocator (on Linux, and
-# elsewhere), of Apple's GPUs, and of libraries beside torch's own allocator.
+# elsewhere), of Apple's GPUs, and of libraries beside torch's own allocators.
 _WORDS = (
     "DefaultCPUAllocator: can't allocate memory",
     "DefaultCPUAllocator: not enough memory",
@@ -20,16 +21,23 @@ _WORDS = (
     "CUDA error: out of memory",
     "CUDNN_STATUS_ALLOC_FAILED",
     "CUBLAS_STATUS_ALLOC_FAILED",
+    "std::bad_alloc",
 )
+# OneDNN's for want of memory. Of what it cannot do at all it says more: that of a primitive descriptor.
+_PRIMITIVE = "could not create a primitive"
 
 
 def out_of_memory(error: BaseException) -> bool:
     """Whether `error` came of an allocator, of a GPU or of the host, that had no more to give."""
-    return any(
-        isinstance(one, torch.OutOfMemoryError | MemoryError)
-        or (isinstance(one, RuntimeError) and any(words in str(one) for words in _WORDS))
-        for one in chain(error)
-    )
+    return any(_lacks_memory(one) for one in chain(error))
+
+
+def _lacks_memory(error: BaseException) -> bool:
+    if isinstance(error, cv2.error):
+        return getattr(error, "code", None) == cv2.Error.StsNoMem
+    if isinstance(error, RuntimeError) and not isinstance(error, torch.OutOfMemoryError):
+        return str(error).strip() == _PRIMITIVE or any(words in str(error) for words in _WORDS)
+    return isinstance(error, torch.OutOfMemoryError | MemoryError)
 
 
 def too_few_cases(error: BaseException) -> bool:

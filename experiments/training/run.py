@@ -25,7 +25,7 @@ from experiments.training.memory import PeakMemory
 from experiments.training.network import build_network, mask_channels
 from experiments.training.optimization import LearningRate, make_optimizer
 from experiments.training.spec import RunSpec
-from models.checkpointing import checkpoint_activations
+from models.checkpointing import answer_in_parts, checkpoint_activations
 from models.latent_augmentation import minority_classes
 from utils.identity import derive_seed
 from utils.images.augmentation import Augmentation
@@ -111,6 +111,8 @@ class TrainingRun:
         self.snapshots = self._no_snapshots()
 
     def _plain_batches(self, positions: list[int]) -> Batches:
+        if self.adjusted.checkpointing:  # then training takes hardly more for a case than an evaluation does
+            return Batches(CaseDataset(self.cache, positions), self._at_once, self.device)
         return evaluation_batches(self.cache, positions, self._at_once, self.device)
 
     def _no_snapshots(self) -> Snapshots:
@@ -201,23 +203,20 @@ class TrainingRun:
     def _train_step(self, batch: Batch) -> torch.Tensor:
         """One step of the optimizer; the batch's loss."""
         training = self.settings.training
+        images = batch.images
+        if training.channels_last:
+            images = images.contiguous(memory_format=torch.channels_last)
         self.optimizer.zero_grad(set_to_none=True)
-        losses = []
-        for part in batch.parts(self._at_once):
-            images = part.images
-            if training.channels_last:
-                images = images.contiguous(memory_format=torch.channels_last)
-            with self._autocast():
-                loss = self.loss(self.network(images, part.labels), part.masks, part.labels)
-            loss = loss * (len(part.labels) / len(batch.labels))
-            self.scaler.scale(loss).backward()
-            losses.append(loss.detach())
+        with self._autocast():
+            output = answer_in_parts(self.network, images, batch.labels, self._at_once)
+            loss = self.loss(output, batch.masks, batch.labels)
+        self.scaler.scale(loss).backward()
         if training.gradient_clip is not None:
             self.scaler.unscale_(self.optimizer)
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), training.gradient_clip)
         self.scaler.step(self.optimizer)
         self.scaler.update()
-        return torch.stack(losses).sum()
+        return loss.detach()
 
     @contextlib.contextmanager
     def _autocast(self) -> Iterator[None]:
@@ -246,6 +245,7 @@ class TrainingRun:
             "scaler": self.scaler.state_dict(),
             "best": list(self.best) if self.best else None,
             "history": [vars(epoch) for epoch in self.history],
+            "adjusted": list(self.adjusted.notes),
         }
         checkpoint.save(self.spec.folder / LAST, {**state, **self._identity()})
         (self.spec.folder / PREVIOUS).unlink(missing_ok=True)
@@ -262,6 +262,8 @@ class TrainingRun:
         fault = ""
         if any(state.get(key) != self._identity().get(key) for key in ("configuration", "fold", "seed", "lr")):
             fault = "last.pt is of another run"
+        elif not self.adjusted.follow(state.get("adjusted", ())):
+            fault = "last.pt was trained with adjustments that are lost"
         elif state["best"] is not None and not self._has_best_of(state["best"][1]):
             # It is damaged or gone: the checkpoint to report is missing.
             fault = f"best.pt is not that of epoch {state['best'][1]}"

@@ -17,6 +17,7 @@ class RunSpec:
     settings: the configuration's settings as JSON-like values (`Settings.model_dump(mode="json")`).
     cache, split_file, weights: prepared by the driver, readable from every worker.
     threads: CPU threads of the worker; device: ``cpu``, ``cuda``, ``mps``, or ``auto``, the best there is.
+    storage: the URL of the store by which files travel; None where workers share the driver's folders.
     """
 
     sweep: str
@@ -33,6 +34,7 @@ class RunSpec:
     code: str
     threads: int = 1
     device: str = "cpu"
+    storage: str | None = None
 
     @property
     def seed(self) -> int:

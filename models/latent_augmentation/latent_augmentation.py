@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import accumulate
 from typing import Literal, NamedTuple
 
 import torch
@@ -24,6 +26,13 @@ class Mixing(NamedTuple):
         """Of a batch with these labels (B,), every sample for itself."""
         itself = torch.arange(len(labels), device=labels.device)
         return cls(itself, torch.ones(len(labels), device=labels.device))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Mixing]) -> Mixing:
+        """Of a batch whose parts were mixed each in itself."""
+        firsts = accumulate((len(part.partner) for part in parts[:-1]), initial=0)
+        partners = [part.partner + first for part, first in zip(parts, firsts, strict=True)]
+        return cls(torch.cat(partners), torch.cat([part.weight for part in parts]))
 
     def mix(self, values: Tensor) -> Tensor:
         """Values (B, ...), features or masks, mixed in the same way; rows that are not mixed stay as they are.

@@ -134,7 +134,7 @@ def _weights(path: str) -> Make:
 
 
 # What is wrong with weights is said together with all that can be known before the first run.
-_NOBODY = ("--address", "no Ray cluster answers there")
+_NOBODY = ("--address", "no Ray cluster can be joined there")
 _NO_FILE = ("model.encoder_weights", "no such file")
 bad.add("weights_that_are_not_there", _weights("./no.pt"), (*_NO_FILE, "got 'no.pt'"), _NOBODY)
 bad.add("weights_that_are_a_folder", _weights("data/"), _NO_FILE, _NOBODY)

@@ -145,8 +145,7 @@ AS_THEY_STAND: dict[str, tuple[Says, ...]] = {
         ("objective.metric (contradictions.yaml:4)", "measures the diagnosis, but the network makes none"),
     ),
     "racing": (
-        ("racing.enabled (racing.yaml:2)", "is not available"),
-        ("racing.alpha", "must be less than 0.5; got 2"),
+        ("racing.alpha (racing.yaml:2)", "must be less than 0.5; got 2"),
         ("racing.margn", "did you mean 'margin'?"),
     ),
     "references_to_nothing": (
@@ -300,3 +299,8 @@ for _what, (_key, _value, _why) in {
 }.items():
     _given = f"notify.{_key}={_value}"
     bad.add(f"notification_with_{_what}", _overrides(_given), (f"notify.{_key}", _why))
+bad.add(
+    "a_name_with_a_reference",
+    lambda folder: sweep(folder, "name: ['${']\nsearch: {}\n"),
+    ("name[0] (sweep.yaml:1)", "must be written out"),
+)

@@ -15,12 +15,6 @@ from experiments.sweep.schema.settings import Section, Switch
 _VARIABLE = re.compile(r"\$[A-Za-z_][A-Za-z0-9_]*")
 
 
-def _not_yet(value: Any) -> Any:
-    if value:
-        raise PydanticCustomError("not_available", "is not available in this version; leave it out")
-    return value
-
-
 def _auto_or_number(value: Any) -> Any:
     if value == "auto" or (type(value) in (int, float) and 0 <= value <= 1024):
         return value
@@ -97,12 +91,15 @@ class SearchSettings(Section):
 class Racing(Section):
     """Stopping configurations that can no longer win."""
 
-    enabled: Annotated[Switch, AfterValidator(_not_yet)] = False
-    """Whether hopeless configurations are stopped. Not available in this version."""
+    enabled: Switch = False
+    """Whether hopeless configurations are stopped: off for a full table, on where only contenders need to finish."""
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.01
     """How often a race may stop the true best, over all its decisions."""
     margin: Annotated[float, Field(ge=0, le=1)] = 0.02
     """The lead, in the objective's unit, that must be exceeded with confidence."""
+    epochs: Literal["all", "asha"] = "all"
+    """Whether the runs of fold 0 are all trained to their end, or successively halved: after a quarter and after half
+    of the epochs the better half by validation goes on. Cheaper by far, but alpha does not cover it."""
 
 
 class Resources(Section):

@@ -58,7 +58,8 @@ def evaluate(
     """Evaluates `network` on the cases of `batches`, in eval mode.
 
     With `native`, probability maps are resized (bilinear) to each image's own size and compared with
-    the mask as it was drawn; otherwise with the mask at the network's size. options: of metrics, by name.
+    the mask as it was drawn, in mm and instance by instance where the data knows them; otherwise with the mask at the
+    network's size. options: of metrics, by name.
     keep: positions of the cases whose maps are wanted too. Raises NotFiniteError for a network that has diverged.
     """
     network.eval()
@@ -78,9 +79,12 @@ def evaluate(
 
 
 def _scored(answer: Answer, cache: ImageCache, native: bool, options: Options | None) -> CaseResult:
+    position = answer.position
     if native:
-        prediction, reference = answer.at(cache.native_size(answer.position)), cache.native_mask(answer.position)
+        drawn, reference = answer.at(cache.native_size(position)), cache.native_mask(position).astype(bool)
+        spacing, instances = cache.spacings[position], cache.native_instances(position)
+        scores = case_scores(drawn > THRESHOLD, reference, spacing=spacing, instances=instances, options=options)
     else:
-        prediction, reference = answer.map, cache.masks[answer.position]
-    scores = case_scores(prediction > THRESHOLD, reference.astype(bool), options=options)
-    return CaseResult(answer.position, scores, answer.classes)
+        # At the network's size pixels are of no known size, and instances that touch have grown together.
+        scores = case_scores(answer.map > THRESHOLD, cache.masks[position].astype(bool), options=options)
+    return CaseResult(position, scores, answer.classes)

@@ -6,7 +6,7 @@ import os
 
 from experiments.training.execution import Execution, Progress
 from experiments.training.spec import RunSpec
-from tests.experiments.training.adjustments.device import Device
+from tests.experiments.training.devices.device import Device
 
 ROOM = 900_000
 """Bytes of the device."""

@@ -1,9 +1,11 @@
-"""The queue hands out every run once, fold by fold, and takes back what crashed."""
+"""The queue hands out every run once, fold by fold and the longest first, and takes back what crashed."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from experiments.scheduling.queue import Run, RunQueue, fold_by_fold
+from experiments.scheduling.waiting import Waiting
 
 
 def test_fold_zero_of_every_configuration_comes_first():
@@ -118,6 +120,28 @@ def test_a_search_proposes_all_that_it_has_before_a_run_is_alone():
     assert queue.take() == a
 
 
+def test_more_may_come_when_a_run_has_ended():
+    answers = [[Run("a", 0)], None, None, [Run("a", 1)], None, []]
+    queue = RunQueue([], more=lambda: answers.pop(0))
+    assert queue.take() == Run("a", 0)
+    assert queue.take() is None and not queue.exhausted
+    queue.ended(Run("a", 0))
+    assert queue.take() is None and not queue.exhausted
+    assert queue.take() == Run("a", 1)
+    queue.ended(Run("a", 1))
+    assert queue.take() is None and not queue.exhausted
+    assert queue.take() is None and queue.exhausted
+
+
+def test_a_run_that_was_set_apart_comes_when_nothing_else_can_until_it_has_ended():
+    queue = RunQueue([Run("a", 0), Run("b", 0)], more=lambda: None)
+    assert queue.take() == Run("a", 0) and queue.set_apart(Run("a", 0))
+    assert queue.take() == Run("b", 0)
+    assert queue.take() is None
+    queue.ended(Run("b", 0))
+    assert queue.take() == Run("a", 0)  # what comes next waits for it
+
+
 @given(
     folds=st.lists(st.integers(1, 4), min_size=1, max_size=6),
     slots=st.integers(1, 5),
@@ -143,3 +167,65 @@ def test_every_run_ends_exactly_once_whatever_crashes(folds, slots, retries, dat
             assert queue.crashes(run) == retries + 1
             given_up.append(run)
     assert sorted(ended + given_up) == sorted(runs)
+
+
+RUNS = fold_by_fold([("short", 2), ("long", 2), ("middle", 2)])
+WORK = {"short": 1.0, "long": 100.0, "middle": 10.0}
+
+
+def order(waiting: Waiting, slots: int = 1) -> list[Run]:
+    return [waiting.pop(slots) for _ in range(len(waiting))]
+
+
+def test_without_estimates_the_order_is_the_one_given() -> None:
+    waiting = Waiting(reversed(RUNS))
+    waiting.learn("long", 100)
+    assert order(waiting, slots=8) == RUNS[::-1]
+
+
+def test_of_a_fold_the_longest_comes_first() -> None:
+    runs = fold_by_fold([(f"c{number}", 2) for number in range(6)])
+    begun = order(Waiting(runs, {f"c{number}": 1 + number / 10 for number in range(6)}))
+    assert begun[:6] == [Run(f"c{number}", 0) for number in (5, 4, 3, 2, 1, 0)]
+    assert {run.fold for run in begun[6:]} == {1}
+
+
+def test_what_would_end_alone_comes_before_earlier_folds() -> None:
+    runs = fold_by_fold([("long", 3), *((f"c{number}", 3) for number in range(20))])
+    waiting = Waiting(runs, {"long": 9.0})
+    begun = order(waiting, slots=8)
+    assert begun[0] == Run("long", 0)
+    assert begun.index(Run("long", 2)) < begun.index(Run("c0", 1))
+    assert order(Waiting(runs, {"long": 9.0})).index(Run("long", 1)) > 15  # one slot has enough to do meanwhile
+
+
+def test_what_runs_have_taken_stands_in_place_of_estimates() -> None:
+    waiting = Waiting([Run(name, 1) for name in ("a", "b", "c")], {"a": 3.0, "b": 2.0, "c": 1.0})
+    waiting.learn("a", 10)
+    waiting.learn("b", 1000)
+    assert order(waiting)[0] == Run("b", 1)
+
+
+def test_who_comes_back_is_first_and_nobody_waits_twice() -> None:
+    waiting = Waiting(RUNS, WORK)
+    first = waiting.pop()
+    waiting.push_front(first)
+    assert waiting.pop() == first
+    with pytest.raises(ValueError, match="twice"):
+        waiting.extend([waiting.pop(), Run("short", 1)])
+    with pytest.raises(IndexError):
+        Waiting([]).pop()
+
+
+@given(
+    work=st.dictionaries(st.sampled_from("abcdef"), st.floats(0.1, 1000), min_size=1),
+    slots=st.integers(1, 50),
+    data=st.data(),
+)
+def test_every_run_comes_once_whatever_is_learnt(work: dict[str, float], slots: int, data: st.DataObject) -> None:
+    runs = fold_by_fold([(name, 3) for name in "abcdef"])
+    waiting, begun = Waiting(runs, work), []
+    while waiting:
+        begun.append(waiting.pop(slots))
+        waiting.learn(data.draw(st.sampled_from("abcdef")), data.draw(st.floats(0, 1e5)))
+    assert sorted(begun) == sorted(runs)

@@ -16,7 +16,7 @@ from experiments.ledger.record import commit
 from experiments.scheduling import Run, RunQueue
 from experiments.scheduling.room import Room
 from experiments.scheduling.searcher import LedgerSearcher
-from experiments.scheduling.trainable import FRESH, NO_ROOM
+from experiments.scheduling.trainable import FRESH, NO_ROOM, PAUSED, UNTIL
 from experiments.training.adjustments import ADJUSTMENTS_FILE, Adjustments
 
 
@@ -47,6 +47,9 @@ class Watcher:
 
     def adjusted(self, run: Run, note: str) -> None:
         self.calls.append(("adjusted", run, note))
+
+    def reached(self, run: Run) -> None:
+        self.calls.append(("reached", run))
 
     def returned(self, run: Run) -> None:
         self.calls.append(("returned", run))
@@ -115,6 +118,24 @@ def test_it_is_finished_when_the_last_run_has_ended_and_not_before(tmp_path: Pat
         ("ended", runs[1]),
         ("crashed", runs[0], 2, False),
     ]
+
+
+def test_a_run_that_pauses_has_neither_crashed_nor_ended(tmp_path: Path) -> None:
+    run, watcher = Run("a", 0), Watcher(Ledger(tmp_path, "s"))
+    pauses = iter([2, None])
+    queue = RunQueue([run], retries=0, more=iter([[run], []]).__next__)
+    searcher = LedgerSearcher(queue, watcher, watcher.describe, "m:C", until=lambda run: next(pauses))
+    first = searcher.suggest("t0")
+    assert isinstance(first, dict) and first[UNTIL] == 2
+    searcher.started("t0")
+    searcher.on_trial_complete("t0", {PAUSED: True})
+    assert watcher.calls == [("started", run), ("reached", run)]
+    second = searcher.suggest("t1")
+    assert isinstance(second, dict) and UNTIL not in second
+    commit(record(run), watcher.ledger.folder(*run))
+    searcher.on_trial_complete("t1")
+    assert searcher.suggest("t2") == Searcher.FINISHED
+    assert watcher.calls[2:] == [("ended", run)]
 
 
 def test_what_got_its_record_meanwhile_is_passed_over(tmp_path: Path) -> None:

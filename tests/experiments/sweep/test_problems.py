@@ -91,7 +91,12 @@ def test_eight_mistakes_get_eight_messages(problems: Any, tmp_path: Any) -> None
         ("resources: {cpus: 0}", "resources.cpus", "auto or a whole number"),
         ("resources: {gpus: many}", "resources.gpus", "auto or a number"),
         ("resources: {slots: 1.5}", "resources.slots", "auto or a whole number"),
-        ("racing: {enabled: true}", "racing.enabled", "is not available in this version"),
+        ("racing: {epochs: some}", "racing.epochs", "unknown value"),
+        (
+            "racing: {enabled: true}\nsearch: {space: {training.lr: {uniform: [0.1, 0.2]}}, samples: 3}",
+            "racing.enabled",
+            "come one after another and cannot race",
+        ),
         ("model: {encoder: '${winner:nobody.model.encoder}'}", "model.encoder", "nobody has no results in results"),
         ("search: {grid: {training.lr: 0.1}}", "search.grid.training.lr", "must be a list of values"),
         ("search: {grid: {training.lr: []}}", "search.grid.training.lr", "1 to 10000 values"),

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import torch
 
+from experiments.training.adjustments import Adjustments
+from experiments.training.execution import Execution
 from experiments.training.run import DivergedError, TrainingRun, device_of
 from utils.splits.folds import Fold
 
@@ -213,3 +215,73 @@ def test_classification_weight_of_zero_teaches_no_diagnosis(bench: Any, tmp_path
     before = state_of(run, "classification_head")
     run.step()
     assert differing(before, state_of(run, "classification_head")) == set()
+
+
+# Plain SGD multiplies weights by 1 - rate * decay in every step: by -1.5 at a rate of 10, by 0.75 at 1.
+DIVERGING: dict[str, Any] = {
+    "training.optimizer": "sgd",
+    "training.scheduler": "none",
+    "training.momentum": 0.0,
+    "training.weight_decay": 0.25,
+    "training.lr": 10.0,
+    "training.batch_size": 2,
+    "training.epochs": 5,
+    "training.augmentation": [],
+    "training.retry_diverged": True,
+    "model.encoder": {"unet_scratch": {"width": 4}},
+    "model.decoder": {"unet": {"channels": [8] * 3, "depth": 3}},
+}
+
+
+def test_one_retry_at_a_tenth_of_the_rate_from_the_first_epoch(bench: Any, tmp_path: Path) -> None:
+    spec = bench.spec(tmp_path, DIVERGING)
+    execution, epochs = Execution(spec), []
+    while not (progress := execution.step()).ended:
+        epochs.append(progress.epoch)
+    diverged = epochs.index(0) + 1
+    assert epochs == [*range(1, diverged), 0, *range(1, 5)]
+    record = bench.record(spec)
+    assert record["status"] == "complete"
+    assert record["adjustments"] == [f"diverged in epoch {diverged}: learning rate 1 instead of 10"]
+    assert record["settings"]["training"]["lr"] == 10.0, "what was asked for"
+    assert diverged > 1, "else there would be nothing to start over"
+    assert [(row["epoch"], row["lr"]) for row in bench.epochs(spec)] == [(str(epoch), "1") for epoch in range(1, 6)]
+
+
+def test_the_retry_is_the_run_that_had_the_lower_rate_from_the_start(bench: Any, tmp_path: Path) -> None:
+    retried, lower = bench.spec(tmp_path / "retried", DIVERGING), bench.spec(tmp_path / "lower", DIVERGING)
+    bench.execute(retried)
+    Adjustments(lr=1.0).write(lower.folder)
+    bench.execute(lower)
+    assert {**bench.record(retried), "adjustments": []} == bench.record(lower)
+
+
+def test_there_is_no_second_retry(bench: Any, tmp_path: Path) -> None:
+    spec = bench.spec(tmp_path, {**DIVERGING, "training.weight_decay": 10.0, "training.epochs": 20})
+    bench.execute(spec)
+    record = bench.record(spec)
+    assert record["status"] == "failed" and record["error"].startswith("DivergedError: ")
+    [note] = record["adjustments"]
+    assert note.endswith("learning rate 1 instead of 10")
+    assert f"epoch {record['epochs'] + 1}" in record["error"]
+
+
+def test_without_the_wish_there_is_none(bench: Any, tmp_path: Path) -> None:
+    spec = bench.spec(tmp_path, {**DIVERGING, "training.retry_diverged": False})
+    bench.execute(spec)
+    record = bench.record(spec)
+    assert record["status"] == "failed" and record["adjustments"] == []
+    assert f"epoch {record['epochs'] + 1}" in record["error"]
+
+
+def test_killed_before_the_old_checkpoint_was_gone_it_still_begins_at_the_first_epoch(
+    bench: Any, tmp_path: Path
+) -> None:
+    spec = bench.spec(tmp_path / "run", DIVERGING)
+    execution = Execution(spec)
+    execution.step()
+    execution.close()
+    Adjustments().at_lower_rate(10.0, 2).write(spec.folder)
+    with pytest.warns(UserWarning, match="last.pt is of another run; starting over"):
+        assert Execution(spec).step().epoch == 1
+    assert [row["lr"] for row in bench.epochs(spec)] == ["1"]

@@ -1,6 +1,6 @@
 """Ten hours in minutes: thousands of runs without training through one driver, and whether anything grows.
 
-    python tests/benchmarks/endurance.py [--runs 5001] [--after 500]
+    python tests/benchmarks/scheduling/endurance.py [--runs 5001] [--after 500]
 
 The sweep is that of `overhead`: phantoms, three folds, and `empty_execution` in the place of training; everything else
 is as in a real one. Four times a second the resident memory and the open files of the driver and of its workers are
@@ -41,7 +41,7 @@ class Sample:
 
 def watch(command: list[str], folder: Path) -> list[Sample]:
     """Runs the sweep and looks at it four times a second. Exits if it fails."""
-    environment = {**os.environ, "RAY_ADDRESS": "local", "PYTHONPATH": str(HERE.parents[1])}
+    environment = {**os.environ, "RAY_ADDRESS": "local", "PYTHONPATH": str(HERE.parents[2])}
     with (folder / "output").open("w+b") as output:
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=output, stderr=output)
         driver, samples, started = psutil.Process(process.pid), [], time.monotonic()

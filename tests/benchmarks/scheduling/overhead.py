@@ -1,6 +1,6 @@
 """What a run costs besides its training: seconds per empty run for this toolkit, Ray Tune as it comes, and a loop.
 
-    python tests/benchmarks/overhead.py [--runs 60] [--loop-runs N] [--ray-runs N] [--rounds 2]
+    python tests/benchmarks/scheduling/overhead.py [--runs 60] [--loop-runs N] [--ray-runs N] [--rounds 2]
 
 An empty run is one that needs torch and segmentation_models_pytorch imported and does nothing with them.
 
@@ -34,7 +34,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(REPOSITORY))
 
 Answer = TypeVar("Answer")

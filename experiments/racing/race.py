@@ -1,0 +1,301 @@
+"""The race of configurations over folds: who runs next, and who has been stopped.
+
+All run fold 0. Then the pilots, the best of them, run fold 1: now the noise of training can be estimated, and the
+decision after fold 0 is taken. Who is left runs fold 1, then comes the decision after fold 1, and so on. The one after
+fold i compares all that entered the round on exactly the folds 0 to i. So what a race decides is a function of what
+the runs came to, never of the order in which they ended: it is worked out anew when a configuration fails, and
+whoever was stopped because of it runs again.
+
+With halving fold 0 is run in pieces: at each rung the worse part is stopped by its validation scores at that epoch.
+Later folds are not: by then a configuration has test scores, which say more than a handful of validation cases.
+Asynchronous halving (Li et al. 2020) would decide by who came first; this one waits until all have reached the rung.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from experiments.racing.bound import FoldTable, Noise, leads_of, noise_of
+
+Run = tuple[str, int]
+"""A configuration's id and a fold."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """When a configuration is stopped.
+
+    alpha: how often a race may stop the true best, over all its decisions. margin: the lead, in the objective's unit,
+    that must be exceeded with confidence. pilots: how many run fold 1 before the decision after fold 0; None for
+    `pilots_of`, 0 for none, and then the first decision waits for two folds of all. halving: one in so many goes on at
+    each rung of fold 0, but never fewer than `kept`; 0 for no rungs.
+    """
+
+    alpha: float = 0.01
+    margin: float = 0.02
+    pilots: int | None = None
+    halving: int = 0
+    kept: int = 4
+
+
+def pilots_of(configurations: int) -> int:
+    """How many pilots a race has: half of a dozen, a twentieth of a thousand.
+
+    With fewer the noise is known so badly that nobody can be stopped; more cost what racing is to save.
+    """
+    return min(max(6, math.ceil(1.5 * math.sqrt(configurations))), configurations)
+
+
+@dataclass(frozen=True, eq=False)
+class FoldScores:
+    """What a configuration achieved on a fold; larger is better.
+
+    value: the objective, NaN if undefined. cases: (N,) of each test case, NaN where it has none, None for an objective
+    of whole folds. groups: (N,) integers, the group of each case. Cases are those of the fold, in one order for all.
+    """
+
+    value: float
+    cases: np.ndarray | None = None
+    groups: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Why a configuration was stopped: after fold `fold` it was `lead` behind `leader`, and at least `bound`.
+
+    rung: the epoch of fold 0 after which it was stopped instead, by validation scores; its bound is then NaN.
+    """
+
+    leader: str
+    fold: int
+    lead: float
+    bound: float
+    rung: int | None = None
+
+    def sentence(self, name: str, leader: str) -> str:
+        """For people. name, leader: of the two configurations."""
+        if self.rung is not None:
+            after = f"epoch {self.rung} of fold {self.fold}"
+            return f"{name} is raced out after {after}: {leader} is better by {self.lead:.4f} on its validation part"
+        lead = f"{leader} leads by {self.lead:.4f}, with confidence by {self.bound:.4f}"
+        return f"{name} is raced out after fold {self.fold}: {lead}"
+
+
+def rungs_of(epochs: int) -> tuple[int, ...]:
+    """After which epochs of fold 0 halving compares: a quarter and a half of them."""
+    return tuple(sorted({epochs // 4, epochs // 2} - {0, epochs}))
+
+
+class Race:
+    """One race.
+
+    configurations: their ids; equals run in this order. folds: how many each has to run. rungs: epochs of fold 0,
+    ascending, after which `Rules.halving` compares.
+    """
+
+    def __init__(
+        self, configurations: Sequence[str], folds: int, rules: Rules = Rules(), rungs: Sequence[int] = ()
+    ) -> None:
+        self.configurations, self.folds, self.rules = tuple(configurations), folds, rules
+        self.rungs = tuple(rungs) if rules.halving else ()
+        self._results: dict[Run, FoldScores] = {}
+        self._reached: dict[tuple[str, int], float] = {}
+        self._promises: dict[str, float] = {}
+        self.stage = 0
+        """Rises with every stage."""
+        self.entered: list[str] = []
+        """Configurations of which something has ended, in that order."""
+        self._failed: set[str] = set()
+        self._begin()
+
+    def enter(self, run: Run, scores: FoldScores | None) -> None:
+        """A run has ended; None for one that failed, which fails its configuration."""
+        configuration, _ = run
+        self.entered.append(configuration)
+        if scores is None:
+            if configuration not in self._failed:
+                self._failed.add(configuration)
+                self._begin()
+            return
+        self._results[run] = scores
+        if configuration in self._promises:
+            self._promises[configuration] = self._promise(configuration)
+        if self.until is None:
+            self._missing.pop(run, None)
+        self._go_on()
+
+    def reach(self, configuration: str, rung: int, value: float) -> None:
+        """A run of fold 0 has passed a rung, or ended before it. value: its best validation score by then, larger is
+        better; NaN if undefined.
+        """
+        self.entered.append(configuration)
+        self._reached[configuration, rung] = value
+        if configuration in self._promises:
+            self._promises[configuration] = self._promise(configuration)
+        if self.until == rung:
+            self._missing.pop((configuration, 0), None)
+        self._go_on()
+
+    @property
+    def wanted(self) -> Iterable[Run]:
+        """The runs that the next decision waits for: that have not ended, or not come as far as `until`.
+
+        The most promising first.
+        """
+        return self._missing.keys()
+
+    @property
+    def until(self) -> int | None:
+        """After which epoch the wanted runs pause; None if they go on to their end."""
+        return self._rung
+
+    @property
+    def over(self) -> bool:
+        """Whether all has been decided and run."""
+        return self._over
+
+    @property
+    def stopped(self) -> dict[str, Stop]:
+        """Configurations that have been stopped, in the order of stopping."""
+        return self._stopped
+
+    def left(self) -> list[Run]:
+        """The runs that are still to end if nobody else is stopped."""
+        return [(one, fold) for one in self._runners for fold in range(self.folds) if (one, fold) not in self._results]
+
+    def early(self) -> Iterator[Run]:
+        """Runs that nothing waits for yet, for slots that would idle: of the most promising first.
+
+        Each configuration is at most one fold ahead. Such a run counts only if its configuration is not stopped.
+        """
+        found = (self.early_of(one) for one in self._by_promise(self._runners))
+        return (run for run in found if run is not None)
+
+    def early_of(self, configuration: str) -> Run | None:
+        """The run of a configuration that could begin early; None where there is none."""
+        if configuration not in self._promises:
+            return None
+        last = min(self._fold + 1, self.folds - 1) if self.until is None else 0
+        for fold in range(max(0, last - 1), last + 1):
+            if (configuration, fold) not in self._results:
+                return None if (configuration, fold) in self._missing else (configuration, fold)
+        return None
+
+    def promise(self, configuration: str) -> float:
+        """The place of a configuration among those that run: the less the more promising."""
+        return self._promises[configuration]
+
+    def _begin(self) -> None:
+        self._stopped: dict[str, Stop] = {}
+        self._runners: list[str] = []
+        self._fold, self._over = 0, False
+        self._rung: int | None = None
+        self._missing: dict[Run, None] = {}
+        self._course = self._stages()
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Takes every decision that nothing is waited for any more."""
+        while not self._missing and not self._over:
+            stage = next(self._course, None)
+            if stage is None:
+                self._over = True
+                return
+            self._missing = dict.fromkeys(run for run in stage if not self._there(run))
+            self._promises = {one: self._promise(one) for one in self._runners}
+            self.stage += 1
+
+    def _there(self, run: Run) -> bool:
+        """Whether a run has come as far as the stage wants it."""
+        return run in self._results if self._rung is None else (run[0], self._rung) in self._reached
+
+    def _stages(self) -> Iterator[list[Run]]:
+        """The runs of one stage after another; the next is asked for when these have ended."""
+        self._runners = [one for one in self.configurations if one not in self._failed]
+        for rung in self.rungs:
+            self._rung = rung
+            yield self._stage(0)
+            self._halve(rung)
+        self._rung = None
+        yield self._stage(0)
+        pilots = self._pilots()
+        looks = self.folds - 1 if pilots else self.folds - 2
+        if pilots and looks > 0:
+            self._fold = 1
+            yield [(one, 1) for one in pilots]
+            noise = noise_of(self._scores(pilots, 2), len(pilots) / len(self._runners))
+            self._judge(1, noise, looks, frozenset(pilots))
+        for fold in range(1, self.folds):
+            yield self._stage(fold)
+            if 0 < fold < self.folds - 1:
+                ranked = self._rankable(fold + 1)
+                self._judge(fold + 1, noise_of(self._scores(ranked, fold + 1)), looks)
+
+    def _stage(self, fold: int) -> list[Run]:
+        self._fold = fold
+        return [(one, fold) for one in (self._by_promise(self._runners) if fold else self._runners)]
+
+    def _pilots(self) -> list[str]:
+        """The best on fold 0; none where all would be."""
+        ranked = self._by_promise(self._rankable(1))
+        count = pilots_of(len(ranked)) if self.rules.pilots is None else self.rules.pilots
+        return ranked[:count] if 2 <= count < len(ranked) else []
+
+    def _halve(self, rung: int) -> None:
+        """Stops those with the worse validation scores at a rung; of equals the later ones."""
+        order = self._by_promise(self._runners)
+        keep = max(math.ceil(len(order) / self.rules.halving), self.rules.kept)
+        for one in order[keep:]:
+            lead = self._reached[order[0], rung] - self._reached[one, rung]
+            self._stopped[one] = Stop(order[0], 0, lead, math.nan, rung)
+        self._runners = order[:keep]
+
+    def _judge(self, folds: int, noise: Noise, looks: int, spared: frozenset[str] = frozenset()) -> None:
+        """Stops whom the best is ahead of with confidence."""
+        ranked = self._rankable(folds)
+        if len(ranked) < 2:
+            return
+        tables = [self._table(ranked, fold) for fold in range(folds)]
+        found = leads_of(tables, noise, self.rules.alpha / looks)
+        for row, one in enumerate(ranked):
+            if found.bounds[row] > self.rules.margin and one not in spared:
+                lead, bound = float(found.leads[row]), float(found.bounds[row])
+                self._stopped[one] = Stop(ranked[found.best], folds - 1, lead, bound)
+        self._runners = [one for one in self._runners if one not in self._stopped]
+
+    def _rankable(self, folds: int) -> list[str]:
+        """Those runners that have a value on each of the first folds; without one nothing can be compared."""
+        return [
+            one for one in self._runners if all(math.isfinite(self._results[one, fold].value) for fold in range(folds))
+        ]
+
+    def _scores(self, configurations: Sequence[str], folds: int) -> np.ndarray:
+        values = [self._results[one, fold].value for one in configurations for fold in range(folds)]
+        return np.array(values).reshape(-1, folds)
+
+    def _table(self, configurations: Sequence[str], fold: int) -> FoldTable:
+        found = [self._results[one, fold] for one in configurations]
+        scores = np.array([one.value for one in found])
+        cases = [one.cases for one in found if one.cases is not None]
+        return FoldTable(scores, np.stack(cases), found[0].groups) if len(cases) == len(found) else FoldTable(scores)
+
+    def _by_promise(self, configurations: Sequence[str]) -> list[str]:
+        """The best first, those without a value last; of equals in their order."""
+        return sorted(configurations, key=self._promise)
+
+    def _promise(self, configuration: str) -> float:
+        """The less the better: by the mean over the folds that have ended, up to the stage's.
+
+        On the way to a rung by what was reached there.
+        """
+        if self._rung is not None:
+            value = self._reached.get((configuration, self._rung), math.nan)
+        else:
+            runs = ((configuration, fold) for fold in range(self._fold + 1))
+            known = [self._results[run].value for run in runs if run in self._results]
+            value = sum(known) / len(known) if known else math.nan
+        return -value if math.isfinite(value) else math.inf

@@ -1,0 +1,24 @@
+"""A device of the size of one's choice."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from models.memory import LiveBytes
+
+
+class Device(LiveBytes):
+    """Under it torch has `room` bytes: where the next tensor would be too much, torch's own exception is raised."""
+
+    def __init__(self, room: float = math.inf) -> None:
+        super().__init__()
+        self._room = room
+
+    def add(self, *tensors: Tensor) -> None:
+        """Counts tensors; raises torch.OutOfMemoryError where there is no room for them."""
+        super().add(*tensors)
+        if self.now > self._room:
+            raise torch.OutOfMemoryError(f"CUDA out of memory. {self.now} of {self._room} bytes are in use.\nSee ...")
