@@ -44,6 +44,7 @@ os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
 """
 
 
+@pytest.hookimpl(tryfirst=True)  # before the plugin looks at the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Slow tests that start Ray, which takes all cores, run one after the other; quick ones go on beside them."""
     for item in items:

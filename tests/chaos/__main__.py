@@ -20,6 +20,7 @@ left out, and this is said.
 from __future__ import annotations
 
 import argparse
+import math
 import random
 import signal
 import sys
@@ -38,8 +39,9 @@ from tests.chaos.verdict import differences, leftovers, tables_of, trials_of, un
 class Chaos:
     """The faults, dealt like cards from a shuffled deck: every kind comes before any comes again."""
 
-    def __init__(self, disk: Disk, seed: int, short: bool) -> None:
+    def __init__(self, disk: Disk, seed: int, short: bool, seconds: float) -> None:
         self.disk, self.chance = disk, random.Random(seed)
+        self.seconds, self.until = seconds, math.inf  # counted from the first training on: starts may take long
         rates = [0.001, 0.0003] if not short else [0.001]
         self.sweep = SWEEP.format(folds=3 if not short else 2, epochs=8, timeout=TIMEOUT, rates=rates)
         self.log: list[tuple[float, str, str]] = []
@@ -56,15 +58,16 @@ class Chaos:
         finally:
             arena.close()
 
-    def disturb(self, number: int, until: float) -> None:
-        """One sweep from nothing to its end, under faults until that time. Raises Violation."""
+    def disturb(self, number: int) -> None:
+        """One sweep from nothing to its end, under faults while there is time. Raises Violation."""
         arena = Arena(self.disk, f"sweep-{number}", self.sweep, self.chance)
         try:
             arena.start()
             arena.until_training()
-            while time.monotonic() < until:
+            self.until = min(self.until, time.monotonic() + self.seconds)
+            while time.monotonic() < self.until:
                 arena.pause(self.chance.uniform(0.2, 3))
-                if arena.running and time.monotonic() < until:
+                if arena.running and time.monotonic() < self.until:
                     self._apply(arena)
                 if not arena.running:
                     if arena.exit_code() == 0:
@@ -147,15 +150,15 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder, small_disk(Path(folder) / "disk") as disk:
         where = "a tmpfs, which is filled" if disk.own else "the machine's disk, not filled: nothing may be mounted"
         print(f"seed {seed}, {options.minutes:g} minutes, on {where}", flush=True)
-        chaos = Chaos(disk, seed, options.short)
+        chaos = Chaos(disk, seed, options.short, 60 * options.minutes)
         chaos.undisturbed()
         print(f"undisturbed: {time.monotonic() - chaos.started:.0f} s", flush=True)
         chaos.started = time.monotonic()
-        until, sweeps, wrong = chaos.started + 60 * options.minutes, 0, ""
+        sweeps, wrong = 0, ""
         try:
-            while time.monotonic() < until or not sweeps:
+            while time.monotonic() < chaos.until:
                 sweeps += 1
-                chaos.disturb(sweeps, until)
+                chaos.disturb(sweeps)
                 print(f"{time.monotonic() - chaos.started:7.1f} s  sweep {sweeps} came to the same results", flush=True)
         except (Violation, AssertionError) as violation:
             wrong = str(violation)

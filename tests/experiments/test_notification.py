@@ -82,6 +82,7 @@ def test_a_command_that_is_not_there_is_a_warning(program: Path) -> None:
     assert "Permission denied" in said
 
 
+@pytest.mark.slow
 def test_a_command_that_does_not_end_is_ended_with_its_children(program: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     child = "open('child', 'w').close(); import time; time.sleep(600)"
     program.write_text(f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {child!r}])\n")

@@ -26,7 +26,7 @@ def test_an_opened_sweep_has_its_records_and_a_filled_leaderboard(
     sweep = finished_sweep({"good": 0.8, "poor": 0.4, "broken": None})
     before = sorted(path for path in tmp_path.rglob("*"))
     opened = open_sweep(sweep, tmp_path / "results", silent)
-    assert opened.complete and len(opened.records) == len(opened.runs) == 6
+    assert opened.complete and len(opened.records) == opened.expected == 6
     assert [line.entry.name for line in opened.leaderboard.ranked()] == ["good", "poor", "broken"]
     assert [line.status for line in opened.leaderboard.ranked()] == ["complete", "complete", "failed"]
     assert sorted(path for path in tmp_path.rglob("*")) == before, "opening writes nothing"
@@ -34,7 +34,7 @@ def test_an_opened_sweep_has_its_records_and_a_filled_leaderboard(
 
 def test_a_sweep_with_missing_runs_is_not_complete(finished_sweep: Callable[..., Sweep], tmp_path: Path) -> None:
     opened = open_sweep(finished_sweep({"good": 0.8, "poor": 0.4}, runs=3), tmp_path / "results", silent)
-    assert (opened.complete, len(opened.records), len(opened.runs)) == (False, 3, 4)
+    assert (opened.complete, len(opened.records), opened.expected) == (False, 3, 4)
 
 
 def test_a_sweep_that_never_ran_is_the_users_error(finished_sweep: Callable[..., Sweep], tmp_path: Path) -> None:

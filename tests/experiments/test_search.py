@@ -133,6 +133,7 @@ def test_another_space_or_template_starts_over_and_goes_back(start: Start) -> No
     assert drawn(start()[0]) == drawn(search)
 
 
+@pytest.mark.slow
 def test_what_the_runs_came_to_changes_what_is_drawn_only_for_tpe(start: Start) -> None:
     later = {}
     for sampler in ("tpe", "random"):

@@ -195,6 +195,7 @@ def test_attention_reaches_whatever_skips_a_decoder_reads(decoder: str) -> None:
     assert_every_parameter_learns(network, parts)
 
 
+@pytest.mark.slow
 def test_under_deep_supervision_every_coarser_output_learns() -> None:
     several = []
     for name in DECODERS:

@@ -47,6 +47,7 @@ def test_checking_a_decoder_and_its_options_imports_no_torch() -> None:
     assert done.stdout.strip() == "False"
 
 
+@pytest.mark.slow
 def test_importing_the_registries_imports_torch_but_neither_smp_nor_timm() -> None:
     code = (
         "import sys; import models.decoders, models.bottlenecks, models.network;"

@@ -82,6 +82,7 @@ def test_runs_that_can_never_run_are_recorded_once_as_failed(plan: Any) -> None:
     assert list(record_impossible(one, reason, planned.ledger)) == [(id, 1)]
 
 
+@pytest.mark.slow
 def test_memory_that_will_not_suffice_is_a_warning_with_a_remedy(plan: Any) -> None:
     planned = plan("", "training.batch_size=512")
     peak = planned.check().memory[planned.configurations[0].id]

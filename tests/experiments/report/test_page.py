@@ -84,6 +84,7 @@ def test_a_report_is_written_whole_and_twice_the_same(opened: Callable[..., Open
     assert not again.is_current, "a figure has gone"
 
 
+@pytest.mark.slow
 def test_everything_the_page_needs_is_in_it(opened: Callable[..., OpenedSweep]) -> None:
     files = Report(opened({"good": 0.8, "poor": 0.5})).write(silent)
     page = files.page.read_text(encoding="utf-8")

@@ -130,6 +130,7 @@ def test_one_object_serves_many_threads() -> None:
         assert np.array_equal(mask_1, mask_2)
 
 
+@pytest.mark.slow
 def test_another_process_gives_the_same(tmp_path: Path) -> None:
     program = (
         "import runpy, sys; module = runpy.run_path(sys.argv[1]);"
