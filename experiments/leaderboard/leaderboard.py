@@ -7,7 +7,9 @@ finished run costs little however long the table is.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -22,7 +24,7 @@ from experiments.leaderboard.line import STATUSES, Line, Status, status_of
 from experiments.leaderboard.ranking import Ranking, ranking_of
 from experiments.leaderboard.summary import Summarizer, Summary
 from experiments.leaderboard.tables import Tables
-from experiments.ledger.record import CHECKPOINT, TABLES, Record
+from experiments.ledger.record import CHECKPOINT, TABLES, Record, RecordError, seal
 from experiments.statistics import RESAMPLES
 from utils.files import write_text_atomically
 
@@ -224,8 +226,23 @@ class Leaderboard:
             if line.summary.detailed == (line.rank <= CONTENDERS):
                 continue
             if line.entry.id not in self._detailed:
-                cases = {fold: self._cases(line, fold, False) for fold in line.entry.folds}
-                self._detailed[line.entry.id] = line.summary, self._summarizer.detailed(line.summary, cases)
+                self._detailed[line.entry.id] = line.summary, self._with_all_intervals(line, line.summary)
             plain, detailed = self._detailed[line.entry.id]
             line.summary = detailed if line.rank <= CONTENDERS else plain
             self._tables.take_in_scores(line)
+
+    def _with_all_intervals(self, line: Line, summary: Summary) -> Summary:
+        """The summary with the intervals of all metrics; without them if a table has been damaged since its record was
+        read. Whoever reads the ledger next sets such a run aside and repeats it.
+        """
+        try:
+            for record in line.finished:
+                path = self.folder(line.entry.id, record.fold) / "cases.csv"
+                if record.files.get(path.name, found := seal(path)) != found:
+                    raise RecordError(f"{path} is damaged")
+            return self._summarizer.detailed(
+                summary, {fold: self._cases(line, fold, False) for fold in line.entry.folds}
+            )
+        except (OSError, RecordError) as error:
+            warnings.warn(f"{error}; give the same command again, which repeats the run", stacklevel=2)
+            return replace(summary, detailed=True)

@@ -533,3 +533,18 @@ def test_a_long_table_lags_a_little_until_it_is_written_whole(
     table.write(results, whole=False)
     # What has left the sweep never lags.
     assert ids[0] not in (results / "demo_cases.csv").read_text()
+
+
+def test_a_table_that_is_damaged_after_its_record_was_read_costs_its_intervals_and_a_warning(
+    finish: Finish, tmp_path: Path
+) -> None:
+    for id_, fold in ((A, 0), (A, 1), (A, 2), (B, 0), (B, 1), (B, 2)):
+        finish(id_, fold)
+    table, read = board(tmp_path / "results", A, B), records(tmp_path / "results", A, B)
+    path = table.folder(B, 1) / "cases.csv"
+    path.write_bytes(path.read_bytes()[:-3])
+    with pytest.warns(UserWarning, match="cases.csv is damaged; give the same command again"):
+        table.update(read)
+    rows = {row["configuration"]: row for row in rows_of(table.as_csv())}
+    assert {row["status"] for row in rows.values()} == {"complete"}
+    assert rows[B]["dice_ci_low"] and rows[A]["iou_ci_low"] and not rows[B]["iou_ci_low"]
