@@ -150,11 +150,11 @@ def _published_by_timm(encoder: str) -> HubFile | UrlFile:
 
 @functools.cache
 def _reach(server: str) -> None:
-    """Raises OSError if nobody answers at a URL. Any answer will do, and a certificate is the client's own matter."""
+    """Raises OSError if nobody answers at a URL; a certificate is the client's own matter."""
     try:
         urllib.request.urlopen(urllib.request.Request(server, method="HEAD"), timeout=SECONDS_WITHOUT_AN_ANSWER).close()
     except urllib.error.HTTPError:
-        pass
+        return  # a refusal is an answer, and any answer will do
     except urllib.error.URLError as error:
         if not isinstance(error.reason, ssl.SSLError):
             raise
