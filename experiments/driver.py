@@ -28,6 +28,7 @@ from experiments.scheduling.head import Head
 from experiments.scheduling.room import Room
 from experiments.storage import STORED_EXECUTION
 from experiments.storage.depot import StoreLost
+from experiments.storage.lease import StoreLease
 from experiments.storage.store import marked as marked_store
 from experiments.sweep import Sweep
 from experiments.training import EXECUTION
@@ -106,6 +107,8 @@ class Driver:
         with SweepLock(workload.ledger.root), self.display, ExitStack() as stack:
             for line in self.sweep.references:
                 self.display.say(line)
+            if workload.depot is not None:
+                stack.enter_context(StoreLease(workload.depot.store, self.sweep.name))
             head = None
             unfinished = wishes.retry_failed or workload.seems_unfinished()
             if wishes.address is None and unfinished and Head.possible():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,7 +11,9 @@ from typing import Any
 import pytest
 from ray.cluster_utils import Cluster
 
+from experiments.storage.lease import StoreLease
 from experiments.storage.provisions import FOLDER_VARIABLE
+from experiments.storage.store import Store
 from experiments.sweep import load_sweep
 from utils.errors import UserError
 
@@ -50,6 +53,11 @@ def test_a_sweep_on_machines_that_share_nothing_but_a_store(
     assert len(executed) == len(set(executed)) == 4, "every run on one machine"
     assert not workspace.runs("run.lock"), "and none on the driver's"
     assert set(workspace.runs("best.pt")) >= {run for run, record in records.items() if b'"complete"' in record}
+
+    with StoreLease(Store(url), "travelling", beat=0.1):
+        refusal = workspace.run(*command, code=2)
+    assert f"process {os.getpid()} on " in refusal and "resources.storage" in refusal
+    assert contents(workspace) == records
 
     shutil.rmtree(workspace.results)
     assert "2 of 4 runs complete" in workspace.run(*command, code=1)
