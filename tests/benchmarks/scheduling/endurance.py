@@ -5,8 +5,9 @@
 The sweep is that of `overhead`: phantoms, three folds, and `empty_execution` in the place of training; everything else
 is as in a real one. Four times a second the resident memory and the open files of the driver and of its workers are
 read, and how many records there are. Printed is the mean of each after the first runs (--after) and at the end, with
-the growth in between, and the time per run in each tenth of the way. Exit code 1 if the memory of the driver or of a
-worker has grown by more than 5 %, if files were left open, or if a run has become half as slow again.
+the growth in between, and the time per run in each tenth of the way: by the clock, and the driver's own CPU time, which
+other work on the machine hardly changes. Exit code 1 if the memory of the driver or of a worker has grown by more than
+5 %, if files were left open, or if a run has come to cost the driver half as much again.
 """
 
 from __future__ import annotations
@@ -29,9 +30,12 @@ MOST_GROWTH, MOST_SLOWDOWN, FEW_FILES = 0.05, 1.5, 3
 
 @dataclass(frozen=True)
 class Sample:
-    """One look: seconds since the start, records so far, megabytes and open files of driver and worst worker."""
+    """One look: seconds since the start, the driver's CPU seconds by then, records so far, megabytes and open files of
+    driver and worst worker.
+    """
 
     seconds: float
+    driver_cpu: float
     records: int
     driver_mb: float
     worker_mb: float
@@ -55,7 +59,8 @@ def watch(command: list[str], folder: Path) -> list[Sample]:
             if workers:
                 mb, files = max(size for size, _ in sizes[1:]), max(files for _, files in sizes[1:])
                 count = _records(folder)
-                samples.append(Sample(time.monotonic() - started, count, sizes[0][0], mb, sizes[0][1], files))
+                cpu, seconds = sum(driver.cpu_times()[:2]), time.monotonic() - started
+                samples.append(Sample(seconds, cpu, count, sizes[0][0], mb, sizes[0][1], files))
         if process.returncode:
             output.seek(0)
             sys.exit(f"the sweep failed:\n{output.read().decode(errors='replace')[-4000:]}")
@@ -81,15 +86,23 @@ def judge(samples: list[Sample], runs: int, after: int) -> bool:
         sound &= flat
         change = 100 * (then / before - 1)
         print(f"{'PASS' if flat else 'FAIL'}  {what:<13} {before:9.1f} -> {then:9.1f}  ({change:+.1f} %)")
-    paces = []
-    for start in range(after, runs - (runs - after) // 10 + 1, (runs - after) // 10):
-        part = [sample for sample in rest if start <= sample.records <= start + (runs - after) // 10]
-        if len(part) > 1 and part[-1].records > part[0].records:
-            paces.append((part[-1].seconds - part[0].seconds) / (part[-1].records - part[0].records))
-    print("ms a run, tenth by tenth: " + ", ".join(f"{1000 * pace:.0f}" for pace in paces))
+    for what, name in (("seconds", "by the clock"), ("driver_cpu", "CPU of the driver")):
+        paces = _paces(rest, what, after, runs)
+        print(f"ms a run, {name}, tenth by tenth: " + ", ".join(f"{1000 * pace:.1f}" for pace in paces))
     steady = paces[-1] <= MOST_SLOWDOWN * paces[0]
-    print(f"{'PASS' if steady else 'FAIL'}  the last tenth takes {paces[-1] / paces[0]:.2f} times as long as the first")
+    print(f"{'PASS' if steady else 'FAIL'}  the last tenth costs {paces[-1] / paces[0]:.2f} times what the first does")
     return sound and steady
+
+
+def _paces(samples: list[Sample], what: str, after: int, runs: int) -> list[float]:
+    """Seconds a run, in each tenth of the runs after the first."""
+    tenth, paces = (runs - after) // 10, []
+    for start in range(after, runs - tenth + 1, tenth):
+        part = [sample for sample in samples if start <= sample.records <= start + tenth]
+        if len(part) > 1 and part[-1].records > part[0].records:
+            spent = getattr(part[-1], what) - getattr(part[0], what)
+            paces.append(spent / (part[-1].records - part[0].records))
+    return paces
 
 
 def main() -> int:
