@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from experiments.ledger.record import seal
+from experiments.preflight.node import inspect_node, node_problems
 from experiments.storage.store import DamageError, Store, StoreError, fault_here, marked
 
 
@@ -92,3 +93,12 @@ def test_a_machine_that_sees_the_mark_can_use_the_store_and_others_say_why_not(s
         assert "another place" in fault_here((tmp_path / "own").as_uri(), token)
         assert "cannot be opened" in fault_here("memry://sweeps", token)
     assert store.keys("marks") == []
+
+
+def test_a_machine_that_cannot_use_the_store_is_named_before_the_first_run(store: Store, tmp_path: Path) -> None:
+    with marked(store) as token:
+        good = inspect_node(str(tmp_path / "none"), token, storage=store.url)
+        other = inspect_node(str(tmp_path / "none"), token, storage=(tmp_path / "another").as_uri())
+    assert node_problems(tmp_path, [good], store.url) == []
+    [problem] = node_problems(tmp_path, [good, other], store.url)
+    assert problem.where == "resources.storage" and other.host in problem.message and "another place" in problem.message
