@@ -66,3 +66,29 @@ def test_instances_that_do_not_fit_their_mask_are_refused(tmp_path: Path) -> Non
     dataset = Astray(write_miniature("nuclei", tmp_path / "data", 4))
     with pytest.raises(UserError, match="its instances are not the pixels of its mask"):
         cached(dataset, tmp_path / "cache")
+
+
+def test_images_that_a_step_cannot_take_are_named_at_once(tmp_path: Path) -> None:
+    dataset = Nuclei(write_miniature("nuclei", tmp_path / "data", 4))
+    with pytest.raises(UserError) as caught:
+        build_cache(dataset, dataset.cases(), [("glcm_channels", {})], (24, 32), tmp_path / "cache")
+    assert [problem.where for problem in caught.value.problems] == sorted(case.id for case in dataset.cases())
+    assert all("grey before it" in problem.message for problem in caught.value.problems)
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_steps_that_cannot_follow_each_other_are_refused_before_an_image_is_read(tmp_path: Path) -> None:
+    dataset = Nuclei(write_miniature("nuclei", tmp_path / "data", 4))
+    with pytest.raises(UserError) as caught:
+        build_cache(dataset, dataset.cases(), [("glcm_channels", {}), ("median", {})], (24, 32), tmp_path / "cache")
+    assert [problem.where for problem in caught.value.problems] == ["dataset.preprocessing"]
+
+
+def test_texture_channels_of_grey_images_are_cached_as_colours_are(tmp_path: Path) -> None:
+    dataset = Phantom(cases=4, height=64, width=64)
+    steps = [("grey", {}), ("glcm_channels", {})]
+    cache = ImageCache(build_cache(dataset, dataset.cases(), steps, (24, 32), tmp_path))
+    assert cache.images.shape == (4, 24, 32, 3)
+    plain = ImageCache(build_cache(dataset, dataset.cases(), [], (24, 32), tmp_path))
+    assert np.array_equal(cache.images[..., 0], plain.images)
+    assert np.array_equal(cache.masks, plain.masks)

@@ -23,7 +23,7 @@ from utils.errors import Problem, UserError
 from utils.identity import digest
 from utils.images.cache.manifest import FORMAT_VERSION, INSTANCES, fault_of, write_manifest
 from utils.images.cache.placing import install, remove_abandoned, temporary_folder
-from utils.images.preprocessing import PREPROCESSING, PREPROCESSING_VERSION, preprocess
+from utils.images.preprocessing import PREPROCESSING, PREPROCESSING_VERSION, check_order, preprocess
 from utils.images.resizing import resize_image, resize_mask
 
 Parts = Sequence[tuple[str, Mapping[str, Any]]]
@@ -36,8 +36,9 @@ def cache_key(
 
     contents: case id -> hash of the case (`Dataset.content`). parts: preprocessing steps; options that are
     left out count as their defaults. image_size: (height, width). classes: `Dataset.classes`, whose order
-    gives the labels their numbers.
+    gives the labels their numbers. Raises UserError for steps that cannot follow each other.
     """
+    check_order(parts)
     return digest(
         {
             "format": FORMAT_VERSION,
@@ -67,7 +68,7 @@ def build_cache(
 
     Several processes may build the same cache at once: the first to finish wins. A damaged cache is set aside
     as ``<key>.damaged``, with a warning, and built again. Raises UserError naming every case that cannot be
-    read, whose image and masks differ in size, or whose label is not among the classes.
+    read, whose image and masks differ in size or cannot be taken by a step, or whose label is not among the classes.
     """
     cases = sorted(cases, key=lambda case: case.id)
     _check_cases(dataset, cases)
@@ -82,7 +83,9 @@ def build_cache(
                 return place
             warnings.warn(f"image cache {place} is damaged ({fault}); it is built again", stacklevel=2)
         with temporary_folder(place) as temporary:
-            prepare = partial(_prepare, dataset, parts, image_size)
+            # Asked once: looking for a protocol's methods takes as long as hashing a file.
+            numbered = dataset if isinstance(dataset, KnowsInstances) else None
+            prepare = partial(_prepare, dataset, numbered, parts, image_size)
             _write(temporary, dataset, cases, image_size, _in_order(pool, prepare, cases, 4 * workers), on_progress)
             install(temporary, place)
     return place
@@ -98,17 +101,22 @@ class _Prepared(NamedTuple):
     instances: np.ndarray | None
 
 
-def _prepare(dataset: Dataset, parts: Parts, image_size: tuple[int, int], case: Case) -> _Prepared | Problem:
+def _prepare(
+    dataset: Dataset, numbered: KnowsInstances | None, parts: Parts, image_size: tuple[int, int], case: Case
+) -> _Prepared | Problem:
     try:
         image, mask = dataset.read_image(case), dataset.read_mask(case)
-        instances = dataset.read_instances(case) if isinstance(dataset, KnowsInstances) else None
+        instances = None if numbered is None else numbered.read_instances(case)
     except (OSError, ValueError) as error:
         return Problem(case.id, f"cannot be read: {error}")
     if image.shape[:2] != mask.shape:
         return Problem(case.id, f"the image has {image.shape[:2]} pixels (height, width), its mask {mask.shape}")
     if instances is not None and not (np.array_equal(instances > 0, mask > 0) and instances.max() < 2**16):
         return Problem(case.id, "its instances are not the pixels of its mask, or are more than 65,535")
-    resized = resize_image(preprocess(image, parts), image_size)
+    try:
+        resized = resize_image(preprocess(image, parts), image_size)
+    except UserError as error:
+        return Problem(case.id, "; ".join(problem.message for problem in error.problems))
     numbers = None if instances is None else instances.astype(np.uint16)
     return _Prepared(resized, resize_mask(mask, image_size), np.packbits(mask), mask.shape, numbers)
 
