@@ -1,6 +1,20 @@
-"""The network of a finished run, opened from its record and its checkpoint, to be asked about cases."""
+"""Finished runs put to use: their networks opened again, asked alone or as an ensemble, and exported."""
 
-from experiments.prediction.opened import open_run
-from experiments.prediction.trained import Prediction, TrainedNetwork
+from experiments.prediction.ensemble import Ensemble, Inference, Member, Prediction
+from experiments.prediction.opened import open_network, open_run
+from experiments.prediction.selection import Selection, open_ensemble, select_runs
+from experiments.prediction.trained import CasePrediction, TrainedNetwork
 
-__all__ = ["Prediction", "TrainedNetwork", "open_run"]
+__all__ = [
+    "CasePrediction",
+    "Ensemble",
+    "Inference",
+    "Member",
+    "Prediction",
+    "Selection",
+    "TrainedNetwork",
+    "open_ensemble",
+    "open_network",
+    "open_run",
+    "select_runs",
+]

@@ -15,7 +15,7 @@ from utils.images.cache import ImageCache
 
 
 @dataclass(frozen=True)
-class Prediction:
+class CasePrediction:
     """What a trained network says about one case.
 
     position: of the case in the cache. probability: of lesion, float32 (H, W) in [0, 1], at the image's own size; above
@@ -40,7 +40,7 @@ class TrainedNetwork:
     batch_size: int
     device: torch.device
 
-    def predict(self, positions: Sequence[int]) -> Iterator[Prediction]:
+    def predict(self, positions: Sequence[int]) -> Iterator[CasePrediction]:
         """The prediction of each case, in the order of `positions`, computed batch by batch as it is asked for.
 
         The images are prepared as in training's own evaluation, and never augmented. Raises NotFiniteError for a
@@ -50,4 +50,4 @@ class TrainedNetwork:
         for batch in evaluation_batches(self.cache, positions, self.batch_size, self.device).epoch():
             for answer in answers(self.network, batch, self.cache):
                 size = self.cache.native_size(answer.position)
-                yield Prediction(answer.position, answer.at(size), answer.classes)
+                yield CasePrediction(answer.position, answer.at(size), answer.classes)

@@ -11,13 +11,13 @@ import pytest
 import torch
 
 from experiments.ledger.record import commit, read, seal
-from experiments.prediction import Prediction, open_run
+from experiments.prediction import CasePrediction, open_run
 from utils.errors import UserError
 from utils.images.cache import ImageCache
 from utils.metrics import case_scores
 
 
-def predictions(spec: Any, positions: Any) -> list[Prediction]:
+def predictions(spec: Any, positions: Any) -> list[CasePrediction]:
     record = read(spec.folder)
     assert record is not None
     return list(open_run(spec.folder, ImageCache(spec.cache), record).predict(positions))

@@ -1,0 +1,1 @@
+"""Folders of images: found, predicted in batches, written, and taken up again where it was stopped."""
