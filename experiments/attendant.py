@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from experiments.accounting.sessions import SessionLog
 from experiments.books import Books
 from experiments.console.display import Display
 from experiments.ledger import Record
@@ -17,11 +18,19 @@ from experiments.workload import Workload
 class Attendant:
     """The `Observer` of a sweep's runs.
 
-    specify: what a worker is told about a run.
+    session: notes from when to when there were runs. specify: what a worker is told about a run.
     """
 
-    def __init__(self, workload: Workload, books: Books, display: Display, specify: Callable[[Run], RunSpec]) -> None:
-        self._workload, self._books, self._display, self._specify = workload, books, display, specify
+    def __init__(
+        self,
+        workload: Workload,
+        books: Books,
+        display: Display,
+        session: SessionLog,
+        specify: Callable[[Run], RunSpec],
+    ) -> None:
+        self._workload, self._books, self._display = workload, books, display
+        self._session, self._specify = session, specify
 
     def find(self, run: Run) -> Record | None:
         """The run's record, if it has one by now."""
@@ -29,11 +38,13 @@ class Attendant:
 
     def started(self, run: Run) -> None:
         """A worker has taken the run."""
+        self._session.started(run)
         self._display.started(run, self._workload.name(run), run.fold)
         self._books.started(run)
 
     def advanced(self, run: Run, epoch: int, epochs: int, objective: float | None) -> None:
         """The run has finished an epoch."""
+        self._session.heard()
         self._display.advanced(run, epoch, epochs, objective)
 
     def hung(self, run: Run, seconds: float) -> None:
@@ -42,6 +53,7 @@ class Attendant:
 
     def returned(self, run: Run) -> None:
         """The run has stopped through no fault of its own, and waits again."""
+        self._session.left(run)
         self._display.gone(run)
         self._books.gone(run)
 
@@ -90,6 +102,7 @@ class Attendant:
 
     def ended(self, run: Run, record: Record) -> None:
         """The run has its record: the books are brought up to date."""
+        self._session.left(run)
         metric = self._workload.sweep.objective.metric
         value, failed = record.metrics.get(metric), record.status == "failed"
         decided = self._workload.ended(run, record)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from experiments.preflight.node import NodeReport
-from experiments.preflight.slot import Slot, gpu_memory, host_memory
+from experiments.preflight.slot import Claim, Slot, gpu_memory, host_memory
 from experiments.sweep.schema.search import Resources
 from utils.errors import Problem, UserError
 
@@ -42,12 +42,17 @@ def capacity_of(cores: float, gpus: float, reports: Sequence[NodeReport]) -> Cap
     return Capacity(cores, gpus, max(1, len(reports)), memory, gpu)
 
 
-def claims(resources: Resources, cores: float, gpus: float) -> tuple[int, float]:
+def claims(resources: Resources, cores: float, gpus: float, share: float = 1.0) -> Claim:
     """CPU cores and GPUs that one run occupies. Raises UserError for more than the cluster has.
 
-    On CPUs a core each: networks of this size gain less from a second thread than from a second run.
+    share: of a GPU that the run needs, of which `gpus: auto` gives it no more; it has as large a share of the cores.
+
+    On CPUs a core each, whatever else runs: networks of this size gain less from a second thread than from a second
+    run, and sums over more threads differ in their last bits. So the last runs of a sweep are not given the cores that
+    have become free: their results would depend on what ran beside them. On a GPU they would change nothing, but Ray
+    gives an actor what it was started with.
     """
-    claimed_gpus = min(1.0, gpus) if resources.gpus == "auto" else float(resources.gpus)
+    claimed_gpus = min(share, gpus) if resources.gpus == "auto" else float(resources.gpus)
     problems = []
     if claimed_gpus > gpus:
         problems.append(Problem("resources.gpus", f"the cluster has {gpus:g} GPUs", value=resources.gpus))
@@ -57,7 +62,7 @@ def claims(resources: Resources, cores: float, gpus: float) -> tuple[int, float]
         problems.append(Problem("resources.cpus", f"the cluster has {cores:g} CPU cores", value=resources.cpus))
     if problems:
         raise UserError(problems)
-    return cpus, claimed_gpus
+    return Claim(cpus, claimed_gpus)
 
 
 def slot_of(resources: Resources, capacity: Capacity) -> Slot:

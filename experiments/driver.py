@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -11,9 +11,14 @@ from pathlib import Path
 
 from rich.console import Console
 
+from experiments.accounting.balance import balance_of
+from experiments.accounting.sessions import SessionLog
+from experiments.accounting.wording import slot_time
+from experiments.agenda import Agenda, leftover
 from experiments.attendant import Attendant
 from experiments.books import STUDY_FILE, Books
-from experiments.claims import Capacity, capacity_here, capacity_of, claims, slot_of
+from experiments.cascade import predict_out_of_fold, write_cascade
+from experiments.claims import Capacity, capacity_here, capacity_of, slot_of
 from experiments.console.display import Display, shown, standings_table
 from experiments.console.interruption import Interrupted, Interruption
 from experiments.ledger import SweepLock
@@ -21,9 +26,8 @@ from experiments.notification import Message, send
 from experiments.preflight import Slot
 from experiments.preflight.folder import check_folder, marked
 from experiments.preflight.node import node_problems
-from experiments.racing import Marshal
 from experiments.rebuilding import refreshed_report
-from experiments.scheduling import Run, RunQueue
+from experiments.scheduling import Run
 from experiments.scheduling.head import Head
 from experiments.scheduling.room import Room
 from experiments.storage import STORED_EXECUTION
@@ -79,10 +83,12 @@ class Driver:
         self.console, self.interruption = console, interruption
         self.display = Display(console)
         self.workload = Workload(sweep, self.results, self.display)
-        self.threads, self.device = 1, "cpu"
+        self.agenda: Agenda | None = None
+        self._gpu_memory = 0
         self.books: Books
         self._no_more: UserError | None = None
         self._began = False
+        self._cascade = ""
 
     def run(self) -> int:
         """Prepares, runs what is missing, writes the leaderboard; returns the exit code, 0 or 1.
@@ -113,6 +119,8 @@ class Driver:
             unfinished = wishes.retry_failed or workload.seems_unfinished()
             if wishes.address is None and unfinished and Head.possible():
                 head = stack.enter_context(Head())  # Ray takes seconds to start; meanwhile the data are read
+            for winner in self.sweep.predicted:
+                predict_out_of_fold(self.results, winner, self.display.stage)
             workload.open(download=wishes.download, new_data=wishes.new_data)
             if workload.unfinished(wishes.retry_failed):
                 self._make_ready()
@@ -122,6 +130,8 @@ class Driver:
                 message = "has no room for the tables; make room and give the command again: the records are safe"
                 raise UserError(Problem(str(self.results), message))
             workload.note_outcome(complete=True)
+            if self.sweep.predicted:
+                self._cascade = write_cascade(workload.opened(self.books.leaderboard))
             if not wishes.report:
                 return None
             return refreshed_report(workload.opened(self.books.leaderboard), self.books, self.display)
@@ -136,6 +146,7 @@ class Driver:
             slot = slot_of(self.sweep.resources, capacity)
         except UserError as error:
             problems += error.problems
+        self._gpu_memory = capacity.gpu_memory
         skip, retry = self.wishes.skip_impossible, self.wishes.retry_failed
         self.workload.make_ready(slot, problems, skip_impossible=skip, retry_failed=retry)
 
@@ -173,41 +184,36 @@ class Driver:
 
     def _execute(self, missing: list[Run], head: Head | None) -> None:
         # Ray is imported only when there is something to run: a finished sweep answers at once.
-        from experiments.scheduling.cluster import Cluster, available, execute, on_cluster
+        from experiments.scheduling.cluster import Cluster, available, execute, fitting, on_cluster
 
         resources = self.sweep.resources
-        attendant = Attendant(self.workload, self.books, self.display, self._spec)
+        slots = None if resources.slots == "auto" else resources.slots
+        session = SessionLog(self.workload.ledger.root)
+        attendant = Attendant(self.workload, self.books, self.display, session, self._spec)
         field = self.workload.field
-        more: Callable[[], list[Run] | None] | None = None
-        if self.workload.search is not None:
-            more = partial(self._more, attendant)
-        elif field is not None:
-            more = partial(_handed_out, field.marshal)
-        # A search draws its next configuration from whole ones: its runs keep their order.
-        work: dict[str, float] | None = {} if self.workload.search is None else None
-        queue = RunQueue(missing if field is None else [], resources.retries, more, work)
-        for run, record in self.workload.records().items():
-            queue.ended(Run(*run), record.train_seconds)
+        agenda = self.agenda = Agenda(self.workload, missing, partial(self._more, attendant), self._gpu_memory)
 
         def run_all(cluster: Cluster) -> None:
             self.interruption.listen()  # Ray has put its own handlers in place of ours
             self.interruption.deferred = True
-            cpus, gpus = claims(resources, *available())
-            self.threads, self.device = cpus, "auto" if gpus else "cpu"
+            packing = agenda.pack(*available())
+            typical = packing.typical(self.workload.planned)
+            session.slots = fitting(*typical, *cluster.capacity, most=slots)
             self._began = True
             execute(
-                queue,
+                agenda.queue,
                 attendant,
                 lambda run: self._spec(run).to_json(),
-                cpus=cpus,
-                gpus=gpus,
-                slots=None if resources.slots == "auto" else resources.slots,
+                cpus=packing.least.cpus,
+                gpus=packing.least.gpus,
+                slots=slots,
                 check=self.interruption.check,
                 execution=self.execution,
                 timeout=resources.timeout,
                 room=Room(self.results),
                 cluster=cluster,
                 until=(lambda run: None) if field is None else field.marshal.until,
+                claim=agenda.claim if packing.packs else None,
             )
 
         try:
@@ -220,13 +226,15 @@ class Driver:
         except SystemExit:
             # Ray's answer to SIGTERM while it starts, which takes seconds, and its handler stands in place of ours.
             raise Interrupted(signal.SIGTERM) from None
+        finally:
+            session.close()
         self.interruption.deferred = False
 
     def _more(self, attendant: Attendant) -> list[Run]:
         """The runs of the next configuration of the search, taken into all books; none when there is none."""
         while True:
             try:
-                drawn = self.workload.draw("cuda" if self.device == "auto" else self.device)
+                drawn = self.workload.draw()
             except UserError as error:
                 self._no_more = error  # raised when what is running has ended: Ray would make a riddle of it
                 return []
@@ -245,7 +253,21 @@ class Driver:
         return () if field is None else field.stopped
 
     def _spec(self, run: Run) -> RunSpec:
-        return self.workload.spec(run, self.threads, self.device)
+        assert self.agenda is not None, "runs are specified when they are executed"
+        return self.workload.spec(run, self.agenda.claim(run))
+
+    @property
+    def _refused(self) -> bool:
+        """Whether the budget has kept runs from beginning."""
+        spending = None if self.agenda is None else self.agenda.spending
+        return spending is not None and bool(spending.refused)
+
+    def _undecided(self) -> str:
+        """What the budget has left over."""
+        opened = self.workload.opened(self.books.leaderboard)
+        decided = {run[0] for run, record in opened.records.items() if record.status == "failed"} | {*self._raced_out()}
+        left = {run.configuration for run in self.workload.runs if run not in opened.records} - decided
+        return leftover(self.sweep.search.budget, opened.left, len(left), opened.undrawn)
 
     def _lost(self, reason: str) -> None:
         self.interruption.deferred = False  # what follows may wait for a while
@@ -265,7 +287,7 @@ class Driver:
         message = Message(
             sweep=self.sweep.name,
             question=self.sweep.question,
-            ending="error" if error is not None else "failed" if failed else "complete",
+            ending="error" if error is not None else "failed" if failed else "budget" if self._refused else "complete",
             sentence=said.sentence,
             remarks=said.caveats,
             runs=self.workload.expected,
@@ -290,12 +312,13 @@ class Driver:
             + (f"; {stopped} of {len(self.workload.planned)} configurations were raced out" if stopped else "")
             + (f", {len(failed)} failed; --retry-failed repeats them" if failed else "")
         )
+        if (spent := balance_of(self.workload.opened(self.books.leaderboard))) is not None:
+            self.display.say(slot_time(spent))
+        if self._cascade:
+            self.display.say(self._cascade)
+        if self._refused:
+            self.display.say(self._undecided())
         report = f"\nReport:      {shown(page)}" if page is not None else ""
         self.display.say(f"Leaderboard: {shown(self.results / f'{self.sweep.name}.csv')}{report}")
         self.display.say(f"Dashboard:   optuna-dashboard sqlite:///{shown(self.results / STUDY_FILE)}")
         return 1 if failed else 0
-
-
-def _handed_out(marshal: Marshal) -> list[Run] | None:
-    runs = marshal.more()
-    return None if runs is None else [Run(*run) for run in runs]

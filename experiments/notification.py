@@ -21,8 +21,8 @@ from experiments.sweep.schema.search import checked_address, environment_variabl
 COMMAND_SECONDS = 60.0
 WEBHOOK_SECONDS = 15.0
 
-Ending = Literal["complete", "failed", "error"]
-"""How a sweep ends: every run complete; all ended, some of them failed; or stopped by an error on the way."""
+Ending = Literal["complete", "failed", "budget", "error"]
+"""How a sweep ends: every run complete; some of them failed; the rest beyond the budget; or by an error on the way."""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,8 @@ from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
+from experiments.calibration import advice, calibration_here, measure
+from experiments.cascade import predictions_of
 from experiments.claims import capacity_here, claims, slot_of
 from experiments.console.display import Display, duration
 from experiments.ledger import Ledger, Record
@@ -25,7 +27,7 @@ from experiments.training.network import network_cost
 from experiments.training.probe import step_seconds
 from experiments.workload import changed_data
 from models.cost import Cost
-from utils.errors import UserError
+from utils.errors import Problem, UserError
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,9 @@ def show_plan(sweep: Sweep, results: Path, console: Console) -> int:
     with Display(console) as display:
         for line in sweep.references:
             display.say(line)
+        if absent := [name for name, there in predictions_of(sweep, results).items() if not there]:
+            message = "the predictions that it is built upon are not made yet; its own command makes them first"
+            raise UserError(Problem(f"{sweep.name} cannot be planned", message, value=", ".join(absent)))
         sources = open_sources(sweep, display.stage)
     for source in sources.values():
         display.say(source.audit.summary())
@@ -71,6 +76,12 @@ def show_plan(sweep: Sweep, results: Path, console: Console) -> int:
     for changed in changed_data(ledger, found):
         display.say(f"Changed: {changed}")
     slot, threads = _slot(sweep, display)
+    # Ten seconds, once on a machine: for a person who waits, not for a program that reads the plan.
+    calibration = calibration_here(measure if console.is_terminal else None) if slot.device == "cpu" else None
+    if calibration is not None:
+        trainings = [planned.configuration.settings.training for planned in found.planned]
+        for line in advice(calibration, trainings, side_by_side=threads == 1 and slot.at_once > 1):
+            display.say(line)
     search = Search(sweep, found, ledger) if sweep.space is not None else None
     field = field_of(sweep, found.planned, ledger, ledger.records(runs_of(found.planned)))
     racing = None if field is None else {one for one, _ in field.race.left()}

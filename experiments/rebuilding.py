@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from experiments.books import Books
+from experiments.cascade import write_cascade
 from experiments.console.display import Display, shown, standings_table
 from experiments.journey import run_file
 from experiments.ledger import SweepLock
@@ -42,6 +43,8 @@ def rebuild(options: argparse.Namespace, console: Console) -> int:
                 books = Books(sweep, opened.planned, opened.results, folder, display.say, lambda: out)
                 books.open(opened.records)
                 books.close()
+                if sweep.predicted:
+                    write_cascade(opened)
                 report = Report(opened)
                 files = report.write(display.stage)
                 books.annotate(report.pictures())

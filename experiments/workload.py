@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from experiments.console.display import Display
+from experiments.estimates import work_of
 from experiments.leaderboard import Leaderboard
 from experiments.ledger import Ledger, Record
 from experiments.ledger.data import KnownData, SeenData
@@ -13,7 +14,9 @@ from experiments.ledger.outcome import read_outcome, write_outcome
 from experiments.ledger.record import RECORD_FILE
 from experiments.opened import OpenedSweep, field_of
 from experiments.preflight import Slot, preflight, record_impossible
+from experiments.preflight.network import NetworkCheck
 from experiments.preflight.preflight import check_networks, untried
+from experiments.preflight.slot import Claim
 from experiments.preparation import (
     PlannedConfiguration,
     Provision,
@@ -40,7 +43,7 @@ from utils.errors import Problem, UserError
 class Workload:
     """The runs of one sweep, derived from the sweep file, the data and the ledger. `open` comes first.
 
-    planned: id -> configuration, of all that are known; a search adds to them.
+    planned: id -> configuration, of all that are known; a search adds to them. heard: called with every run that ends.
     """
 
     def __init__(self, sweep: Sweep, results: Path, display: Display) -> None:
@@ -55,6 +58,10 @@ class Workload:
         self._found: Survey
         self._provisioner = Provisioner(sweep.name, results)
         self._provisions: dict[str, Provision] = {}
+        self._device = "cpu"
+        self._gflops: dict[str, float] = {}
+        self._peaks: dict[str, int] = {}
+        self.heard: list[Callable[[Run, Record], None]] = []
 
     @property
     def runs(self) -> list[Run]:
@@ -146,6 +153,9 @@ class Workload:
         for warning in checked.warnings:
             self._display.say(f"Warning: {warning}")
         checked.raise_on_problems(skip_impossible or self.search is not None)
+        self._device = slot.device
+        self._gflops |= checked.gflops
+        self._peaks |= checked.memory
         if retry_failed:
             self._forget_failures()
         for id, reason in checked.impossible.items():
@@ -158,16 +168,38 @@ class Workload:
         """Writes down which data the results are of from now on."""
         KnownData(self.ledger).keep(_seen(self._found))
 
-    def draw(self, device: str) -> tuple[PlannedConfiguration, dict[tuple[str, int], Record] | None] | None:
+    def work(self, configuration: str) -> float:
+        """What a run of a configuration has to do, as `work_of` has it; 0 where its network cannot be built."""
+        planned = self.planned[configuration]
+        if configuration not in self._gflops:
+            known = self.ledger.records(_runs_of(planned)).values()
+            counted = [record.gflops for record in known if record.gflops is not None]
+            self._gflops[configuration] = counted[0] if counted else self._check(planned).gflops
+        return work_of(planned, self._gflops[configuration])
+
+    def peak(self, configuration: str) -> int | None:
+        """Estimated bytes of tensors at the peak of a configuration's step; None where its network cannot be built."""
+        if configuration not in self._peaks:
+            self._check(self.planned[configuration])
+        return self._peaks.get(configuration)
+
+    def _check(self, planned: PlannedConfiguration) -> NetworkCheck:
+        check = check_networks([planned], self._device, _silent)[planned.id]
+        self._gflops[planned.id] = check.gflops
+        if check.memory is not None:
+            self._peaks[planned.id] = check.memory.peak
+        return check
+
+    def draw(self) -> tuple[PlannedConfiguration, dict[tuple[str, int], Record] | None] | None:
         """The next configuration of the search, and the new records of its runs if it can never run; None without one.
 
         One that can never run has failed, as any other draw may: the sampler learns that, and a sweep of days goes
-        on. device: what runs are executed on. Raises UserError where nothing can be drawn, or its weights are missing.
+        on. Raises UserError where nothing can be drawn, or its weights are missing.
         """
         planned = self.search.draw() if self.search is not None else None
         if planned is None:
             return None
-        check = check_networks(untried([planned], self.ledger), device, _silent).get(planned.id)
+        check = self._check(planned) if untried([planned], self.ledger) else None
         records = None
         if check is not None and check.memory is None:
             records = self._skip(planned, check.reason)
@@ -178,6 +210,8 @@ class Workload:
 
     def ended(self, run: Run, record: Record) -> list[str]:
         """A run has its record; returns what that has decided in the race, in words."""
+        for hear in self.heard:
+            hear(run, record)
         if self.field is None:
             return []
         before = dict(self.field.stopped)
@@ -205,8 +239,11 @@ class Workload:
         """The name of a run's configuration, for people."""
         return self.planned[run.configuration].configuration.name
 
-    def spec(self, run: Run, threads: int, device: str) -> RunSpec:
-        """What a worker is told about a run; where there is a store, all that the run reads is there by then."""
+    def spec(self, run: Run, claim: Claim) -> RunSpec:
+        """What a worker is told about a run; where there is a store, all that the run reads is there by then.
+
+        claim: what the run occupies.
+        """
         planned, provision = self.planned[run.configuration], self._provisions[run.configuration]
         spec = RunSpec(
             sweep=self.sweep.name,
@@ -221,8 +258,10 @@ class Workload:
             data=planned.source.data,
             split=planned.split.hash,
             code=TRAINING_VERSION,
-            threads=threads,
-            device=device,
+            threads=claim.cpus,
+            device="auto" if claim.gpus else "cpu",
+            gpus=claim.gpus,
+            packed=self.sweep.resources.gpus == "auto" and 0 < claim.gpus < 1,
         )
         return spec if self.depot is None else self.depot.provided(spec)
 

@@ -32,6 +32,7 @@ def undisturbed(workspace_in: Callable[[Path], Any], tmp_path_factory: pytest.Te
     workspace = workspace_in(tmp_path_factory.mktemp("undisturbed"))
     output = workspace.run()
     assert "6 of 6 runs complete" in output
+    assert "Slot time: " in output and "training" in output.split("Slot time: ")[1]
     assert set(workspace.attempts().values()) == {1} and len(workspace.records()) == 6
     assert list(workspace.tables()) == TABLES
     return workspace

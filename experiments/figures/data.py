@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from experiments.accounting.balance import Balance
 from experiments.leaderboard import Leaderboard
 from experiments.leaderboard.cases import RunCases, read_cases
 from experiments.leaderboard.line import Line
@@ -32,13 +33,15 @@ class FigureData:
 
     folder: where the ledger keeps a run's files, by (configuration id, fold).
     cache: the images that a configuration was trained on, by its id; None where they are not at hand.
-    predict: a trained network's answers; None where networks cannot be opened.
+    predict: a trained network's answers; None where networks cannot be opened. balance: of the sweep's slot time; None
+    where no session was noted.
     """
 
     leaderboard: Leaderboard
     folder: Callable[[str, int], Path]
     cache: Callable[[str], ImageCache | None] = _no_cache
     predict: Predict | None = None
+    balance: Balance | None = None
 
     @property
     def sweep(self) -> str:

@@ -19,6 +19,7 @@ from experiments.figures.style import styled
 from experiments.figures.table.cost import cost
 from experiments.figures.table.critical_difference import critical_difference
 from experiments.figures.table.leaderboard import leaderboard
+from experiments.figures.table.slot_time import slot_time
 from experiments.figures.training.evolution import evolution, runs_with_snapshots
 from experiments.figures.training.learning_curves import learning_curves
 from experiments.training.evaluation.snapshots import SNAPSHOTS
@@ -35,6 +36,7 @@ CHARTS: dict[str, Callable[[FigureData], Drawing]] = {
     "precision_recall": precision_recall,
     "reliability": reliability,
     "learning_curves": learning_curves,
+    "slot_time": slot_time,
 }
 """Name -> what draws it."""
 

@@ -37,6 +37,9 @@ class Record(BaseModel):
 
     metrics: test metrics of the fold by name; None where a metric is undefined (NaN).
     train_seconds: seconds in epochs, over all attempts; inference_ms: one image, forward only.
+    spent: seconds by phase (`experiments.training.history.clock`), over all attempts, but for what a killed one had
+    not written down; None in records that are older than this account.
+    gpus: how many it occupied, or the share of one; None in records that are older than this figure.
     peak_memory_mb: of the device where it is CUDA, else of the worker process.
     adjustments: what was changed on the way to make the run possible.
     seed: the run's own seed, from which every other one is derived.
@@ -57,6 +60,8 @@ class Record(BaseModel):
     params_millions: float | None = None
     gflops: float | None = None
     train_seconds: float = 0.0
+    spent: dict[str, float] | None = None
+    gpus: float | None = None
     inference_ms: float | None = None
     peak_memory_mb: float | None = None
     adjustments: tuple[str, ...] = ()

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 from experiments.sweep import ModelSettings, Settings, TrainingSettings
 from experiments.training.network import build_network, mask_channels
@@ -25,11 +28,12 @@ class NetworkCheck:
     """What a try on the meta device came to.
 
     memory: of a training step with the configuration's batch; None where the network cannot be trained, of which
-    reason then says why.
+    reason then says why. gflops: operations of the forward pass for one image, counted as in `models.cost`.
     """
 
     memory: TrainingMemory | None
     reason: str = ""
+    gflops: float = 0.0
 
 
 def check_network(settings: Settings, classes: int, device: str) -> NetworkCheck:
@@ -62,9 +66,10 @@ def _check(
     model = ModelSettings.model_validate_json(model_text)
     training = TrainingSettings.model_validate_json(training_text)
 
-    def step(batch: int, device: str) -> TrainingMemory:
-        return training_memory(
-            lambda: build_network(model, classes),
+    def step(batch: int, device: str) -> NetworkCheck:
+        operations = _Operations()
+        memory = training_memory(
+            lambda: _Counted(build_network(model, classes), operations),
             (batch, 3, *size),
             _checked_loss((batch, mask_channels(model, classes), *size), _labels_shape(model, batch, classes)),
             lambda parameters: make_optimizer(parameters, training),
@@ -73,24 +78,27 @@ def _check(
             foreach=cuda,
             device=device,
         )
+        return NetworkCheck(memory, gflops=operations.total / batch / 1e9)
 
     return _tried(step, training.batch_size)
 
 
-def _tried(step: Callable[[int, str], TrainingMemory], batch: int) -> NetworkCheck:
+def _tried(step: Callable[[int, str], NetworkCheck], batch: int) -> NetworkCheck:
     try:
-        return NetworkCheck(step(batch, "meta"))
+        return step(batch, "meta")
     except UserError as error:
         return NetworkCheck(None, _reason(error))
     except Exception:  # whether the network is at fault or the device, which has no values, only a real step can tell
         return _tried_with_values(step, batch)
 
 
-def _tried_with_values(step: Callable[[int, str], TrainingMemory], batch: int) -> NetworkCheck:
+def _tried_with_values(step: Callable[[int, str], NetworkCheck], batch: int) -> NetworkCheck:
     small = min(batch, _SMALL_BATCH)
     try:
         with torch.random.fork_rng(devices=[]):
-            return NetworkCheck(step(small, "cpu").enlarged(batch / small))
+            check = step(small, "cpu")
+        assert check.memory is not None, "a step that was gone through has its memory"
+        return replace(check, memory=check.memory.enlarged(batch / small))
     except Exception as error:  # libraries refuse with whatever is at hand; all of it is a reason
         return NetworkCheck(None, _reason(error))
 
@@ -114,6 +122,36 @@ def _checked_loss(masks: tuple[int, ...], labels: tuple[int, ...] | None) -> Cal
         return stand_in_loss(output)
 
     return loss
+
+
+class _Operations(TorchDispatchMode):
+    """Counts floating-point operations. Without the book that torch's own counter keeps of modules and their tensors,
+    which would be memory.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.total = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        answer = func(*args, **(kwargs or {}))
+        if (count := flop_registry.get(func._overloadpacket)) is not None:
+            self.total += count(*args, **(kwargs or {}), out_val=answer)
+        return answer
+
+
+class _Counted(nn.Module):
+    """A network whose forward pass is counted."""
+
+    def __init__(self, network: nn.Module, operations: _Operations) -> None:
+        super().__init__()
+        self.network, self._operations = network, operations
+
+    def forward(self, images: Tensor) -> Any:
+        with self._operations:
+            return self.network(images)
 
 
 def _reason(error: Exception) -> str:

@@ -24,14 +24,15 @@ class Preflight:
 
     problems: what stops the sweep. impossible: configuration id -> why its network can never be trained.
     warnings: what will go wrong or slowly unless something is done. memory: configuration id -> estimated peak of a
-    training step in bytes, of those that were tried. seconds: what finding out took. names: configuration id -> the
-    name for people, of the impossible ones.
+    training step in bytes, of those that were tried. gflops: likewise, of the forward pass for one image. seconds: what
+    finding out took. names: configuration id -> the name for people, of the impossible ones.
     """
 
     problems: tuple[Problem, ...]
     impossible: Mapping[str, str]
     warnings: tuple[Problem, ...]
     memory: Mapping[str, int]
+    gflops: Mapping[str, float]
     seconds: float
     names: Mapping[str, str]
 
@@ -84,6 +85,7 @@ def preflight(
         impossible=impossible,
         warnings=tuple(warnings),
         memory={id: each.peak for id, each in memory.items()},
+        gflops={id: checks[id].gflops for id in memory},
         seconds=time.monotonic() - started,
         names={id: by_id[id].configuration.name for id in impossible},
     )

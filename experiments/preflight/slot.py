@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
@@ -13,6 +14,13 @@ WORKER_BYTES = 800 * 2**20
 goes to the CUDA context and to what the allocator cannot use."""
 
 _CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+
+
+class Claim(NamedTuple):
+    """What one run occupies: CPU cores, which are also its threads, and GPUs or the share of one."""
+
+    cpus: int
+    gpus: float
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ class Marshal:
     def __init__(self, race: Race) -> None:
         self.race = race
         self._out: dict[Run, int | None] = {}
-        self._early: list[tuple[float, Run]] = []
+        self._early: list[tuple[int, float, Run]] = []
         self._stage, self._entered = -1, 0
 
     def more(self) -> list[Run] | None:
@@ -35,7 +35,7 @@ class Marshal:
     def _begin_stage(self) -> list[Run]:
         """What the stage wants and is not out already."""
         self._stage, self._entered = self.race.stage, len(self.race.entered)
-        self._early = [(self.race.promise(run[0]), run) for run in self.race.early()]
+        self._early = [self._placed(run) for run in self.race.early()]
         heapq.heapify(self._early)
         until = self.race.until
         wanted = [run for run in self.race.wanted if not self._is_out(run, until)]
@@ -43,17 +43,20 @@ class Marshal:
         return wanted
 
     def _next_early(self) -> list[Run] | None:
-        """The most promising run that nothing waits for; None where there is none."""
+        """The run of the earliest fold and the most promising that nothing waits for; None where there is none."""
         for configuration in self.race.entered[self._entered :]:
-            if (run := self.race.early_of(configuration)) is not None:
-                heapq.heappush(self._early, (self.race.promise(configuration), run))
+            for run in self.race.early_of(configuration):
+                heapq.heappush(self._early, self._placed(run))
         self._entered = len(self.race.entered)
         while self._early:
-            _, run = heapq.heappop(self._early)
-            if not self._is_out(run, None) and self.race.early_of(run[0]) == run:
+            run = heapq.heappop(self._early)[-1]
+            if not self._is_out(run, None) and run in self.race.early_of(run[0]):
                 self._out[run] = None
                 return [run]
         return None
+
+    def _placed(self, run: Run) -> tuple[int, float, Run]:
+        return run[1], self.race.promise(run[0]), run
 
     def _is_out(self, run: Run, until: int | None) -> bool:
         """Whether a run was handed out as far as `until`."""

@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import numpy as np
 
@@ -168,22 +169,24 @@ class Race:
         return [(one, fold) for one in self._runners for fold in range(self.folds) if (one, fold) not in self._results]
 
     def early(self) -> Iterator[Run]:
-        """Runs that nothing waits for yet, for slots that would idle: of the most promising first.
+        """Runs that nothing waits for yet, for slots that would idle: of earlier folds first, of the most promising.
 
-        Each configuration is at most one fold ahead. Such a run counts only if its configuration is not stopped.
+        Such a run counts only if its configuration is not stopped. So before anyone has been, each configuration is at
+        most one fold ahead; afterwards the contenders are left, who will need their other folds anyway.
         """
-        found = (self.early_of(one) for one in self._by_promise(self._runners))
-        return (run for run in found if run is not None)
+        found = [self.early_of(one) for one in self._by_promise(self._runners)]
+        return (run for depth in zip_longest(*found) for run in depth if run is not None)
 
-    def early_of(self, configuration: str) -> Run | None:
-        """The run of a configuration that could begin early; None where there is none."""
+    def early_of(self, configuration: str) -> list[Run]:
+        """The runs of a configuration that could begin early, the next one first."""
         if configuration not in self._promises:
-            return None
-        last = min(self._fold + 1, self.folds - 1) if self.until is None else 0
-        for fold in range(max(0, last - 1), last + 1):
-            if (configuration, fold) not in self._results:
-                return None if (configuration, fold) in self._missing else (configuration, fold)
-        return None
+            return []
+        last = self.folds - 1 if self._judged else min(self._fold + 1, self.folds - 1) if self.until is None else 0
+        ahead = [(configuration, fold) for fold in range(self._fold, last + 1)]
+        runs = [run for run in ahead if run not in self._results]
+        if self._judged:
+            return [run for run in runs if run not in self._missing]
+        return [] if not runs or runs[0] in self._missing else runs[:1]
 
     def promise(self, configuration: str) -> float:
         """The place of a configuration among those that run: the less the more promising."""
@@ -192,7 +195,7 @@ class Race:
     def _begin(self) -> None:
         self._stopped: dict[str, Stop] = {}
         self._runners: list[str] = []
-        self._fold, self._over = 0, False
+        self._fold, self._over, self._judged = 0, False, False
         self._rung: int | None = None
         self._missing: dict[Run, None] = {}
         self._course = self._stages()
@@ -256,6 +259,7 @@ class Race:
 
     def _judge(self, folds: int, noise: Noise, looks: int, spared: frozenset[str] = frozenset()) -> None:
         """Stops whom the best is ahead of with confidence."""
+        self._judged = True
         ranked = self._rankable(folds)
         if len(ranked) < 2:
             return

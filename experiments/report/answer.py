@@ -30,14 +30,18 @@ def answer_of(opened: OpenedSweep) -> Answer:
         ended=len(opened.records),
         undrawn=opened.undrawn,
         generated=any(source.name in GENERATED for source in opened.found.sources),
+        budget=opened.sweep.search.budget.words,
     )
 
 
-def answer(board: Scoreboard, *, runs: int, ended: int, undrawn: int = 0, generated: bool = False) -> Answer:
+def answer(
+    board: Scoreboard, *, runs: int, ended: int, undrawn: int = 0, generated: bool = False, budget: str = ""
+) -> Answer:
     """The answer that a leaderboard gives.
 
     runs, ended: how many runs the sweep has, and has records of. undrawn: configurations that a search has still to
-    draw. generated: whether the images are generated ones, which say nothing about real images.
+    draw. generated: whether the images are generated ones, which say nothing about real images. budget: its limits in
+    words, '' without any.
     """
     unfinished = undrawn > 0 or ended < runs
     caveats = []
@@ -45,6 +49,11 @@ def answer(board: Scoreboard, *, runs: int, ended: int, undrawn: int = 0, genera
         caveats.append("The images are generated: the numbers say nothing about real images.")
     if unfinished:
         caveats.append(_progress(runs, ended, undrawn))
+    undecided = [row for row in board.rows if row.status in ("pending", "running")]
+    if budget and undecided:
+        has = "has" if len(undecided) == 1 else "have"
+        left = f"{counted(len(undecided), 'configuration')}, which {has} not run on every fold"
+        caveats.append(f"Undecided within the budget of {budget}: {left}.")
     if failed := [row.name for row in board.rows if row.status == "failed"]:
         verb = "has" if len(failed) == 1 else "have"
         caveats.append(f"{listed(failed)} failed on at least one fold and {verb} no rank.")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from experiments.accounting.balance import balance_of
 from experiments.figures import CannotDrawError, FigureData, overlay_sheet
 from experiments.opened import OpenedSweep
 from experiments.prediction import TrainedNetwork, open_run
@@ -44,7 +45,7 @@ def figure_data(opened: OpenedSweep) -> FigureData:
     def predict(configuration: str, fold: int, positions: Sequence[int]) -> Sequence[np.ndarray]:
         return [prediction.probability for prediction in network(configuration, fold).predict(positions)]
 
-    return FigureData(opened.leaderboard, opened.ledger.folder, cache, predict)
+    return FigureData(opened.leaderboard, opened.ledger.folder, cache, predict, balance_of(opened))
 
 
 def draw_sheets(data: FigureData, folder: Path, on_progress: StageProgress) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import yaml
 
+from experiments.accounting.balance import balance_of
+from experiments.accounting.wording import TITLE, slot_time
 from experiments.opened import OpenedSweep
 from experiments.preparation import Source
 from experiments.report.wording import counted, hours, listed
@@ -74,6 +76,8 @@ def protocol(opened: OpenedSweep) -> list[tuple[str, str]]:
         ("Hardware", listed(_distinct(record.device for record in records), 8)),
         ("Software", _versions(opened)),
     ]
+    if (spent := balance_of(opened)) is not None:
+        lines.append((TITLE, slot_time(spent).removeprefix(f"{TITLE}: ")))
     if commit := git_commit():
         lines.append(("This report", f"made by the code of git commit {commit}"))
     if adjusted := _distinct(text for record in records for text in record.adjustments):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import math
 import os
@@ -11,21 +10,31 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import ray
 from ray import tune
 
+from experiments.preflight.slot import Claim
 from experiments.scheduling.callback import SweepCallback
 from experiments.scheduling.forgetful import Forgetful
-from experiments.scheduling.head import ENVIRONMENT, LOCAL, MOST_PENDING, PROJECT, Head, dead_parts, on_loopback
+from experiments.scheduling.head import (
+    ENVIRONMENT,
+    LOCAL,
+    MOST_PENDING,
+    ONE_THREAD,
+    PROJECT,
+    Head,
+    dead_parts,
+    on_loopback,
+)
 from experiments.scheduling.observer import Observer
 from experiments.scheduling.queue import Run, RunQueue
 from experiments.scheduling.room import Room
 from experiments.scheduling.searcher import LedgerSearcher
-from experiments.scheduling.trainable import FRESH, RunTrainable
+from experiments.scheduling.trainable import CLAIM, FRESH, RunTrainable
 from experiments.training import EXECUTION
 from utils.errors import Problem, UserError
 
@@ -210,8 +219,9 @@ def _knock(address: str) -> None:
 
 
 def _packages() -> dict[str, Any]:
-    """Our packages for workers on other machines, which may not have this checkout."""
-    return {"py_modules": [str(PROJECT / name) for name in ("experiments", "models", "utils")]}
+    """Our packages for workers on other machines, which may not have this checkout, and their threads."""
+    packages = [str(PROJECT / name) for name in ("experiments", "models", "utils")]
+    return {"py_modules": packages, "env_vars": ONE_THREAD}
 
 
 def available() -> tuple[float, float]:
@@ -234,30 +244,33 @@ def execute(
     room: Room | None = None,
     cluster: Cluster | None = None,
     until: Callable[[Run], int | None] = lambda run: None,
+    claim: Callable[[Run], Claim] | None = None,
 ) -> None:
     """Executes every run of `queue` on the cluster that `ray_cluster` has joined.
 
-    describe: a run's spec as JSON-like values. cpus, gpus: what one run occupies. slots: the most runs
-    at once, None for as many as fit. check: called ten times a second; what it raises ends the sweep. timeout: seconds
-    after which a run without a further epoch counts as hung, None for never. room: where results go, None for a disk
-    that is never full. until: as in `LedgerSearcher`. Raises `ClusterLost` if `cluster` is; then the queue has what
-    is left to do.
+    describe: a run's spec as JSON-like values. cpus, gpus: what one run occupies; where `claim` says what each one
+    does, the least of that. slots: the most runs at once, None for as many as fit. check: called ten times a second;
+    what it raises ends the sweep. timeout: seconds after which a run without a further epoch counts as hung, None for
+    never. room: where results go, None for a disk that is never full. until: as in `LedgerSearcher`. Raises
+    `ClusterLost` if `cluster` is; then the queue has what is left to do.
     """
 
-    def at_once() -> int:
-        fitting = _fitting(cpus, gpus, *(available() if cluster is None else cluster.capacity))
-        return fitting if slots is None else min(slots, fitting)
+    def at_once(occupied: Collection[Claim] = ()) -> int:
+        capacity = available() if cluster is None else cluster.capacity
+        return fitting(cpus, gpus, *capacity, most=slots, occupied=occupied)
 
     def check_all() -> None:
         check()
         if cluster is not None:
             cluster.check()
-            searcher.at_once = at_once()
+        if cluster is not None or claim is not None:
+            searcher.at_once = at_once(searcher.claims.values())
 
-    searcher = LedgerSearcher(queue, observer, describe, execution, at_once(), room, check_all, until)
+    claimed = claim or (lambda run: Claim(cpus, gpus))
+    searcher = LedgerSearcher(queue, observer, describe, execution, at_once(), room, check_all, until, claimed)
     with tempfile.TemporaryDirectory(prefix="sweep-ray-") as scratch:
         tuner = tune.Tuner(
-            tune.with_resources(RunTrainable, functools.partial(_claim, cpus, gpus)),
+            tune.with_resources(RunTrainable, _resources),
             tune_config=tune.TuneConfig(
                 search_alg=searcher,
                 scheduler=Forgetful(),
@@ -279,15 +292,31 @@ def execute(
             raise
 
 
-def _claim(cpus: int, gpus: float, config: Mapping[str, Any]) -> tune.PlacementGroupFactory:
+def _resources(config: Mapping[str, Any]) -> tune.PlacementGroupFactory:
     """What an attempt occupies.
 
     Ray Tune gives it the process of a run before that occupied the same: a name of its own makes it another.
     """
+    cpus, gpus = config[CLAIM]
     name = {"name": config[FRESH]} if FRESH in config else {}
     return tune.PlacementGroupFactory([{"CPU": cpus, "GPU": gpus}], **name)
 
 
-def _fitting(cpus: int, gpus: float, cores: float, accelerators: float) -> int:
-    """How many runs with these claims there is room for, at least one."""
-    return max(1, int(min(cores / cpus if cpus else math.inf, accelerators / gpus if gpus else math.inf, MOST_PENDING)))
+def fitting(
+    cpus: int,
+    gpus: float,
+    cores: float,
+    accelerators: float,
+    most: int | None = None,
+    occupied: Collection[Claim] = (),
+) -> int:
+    """How many runs there is room for, at least one: those with the claims `occupied`, and more with these.
+
+    most: at once, None for as many as fit.
+    """
+    cores -= sum(each.cpus for each in occupied)
+    accelerators -= sum(each.gpus for each in occupied)
+    # Three thirds of a GPU are a little more than one.
+    rooms = (cores / cpus if cpus else math.inf, (accelerators + 1e-6) / gpus if gpus else math.inf, MOST_PENDING)
+    fit = len(occupied) + max(0, int(min(rooms)))
+    return max(1, fit if most is None else min(fit, most))

@@ -25,8 +25,13 @@ PROJECT = Path(__file__).resolve().parents[2]
 MOST_PENDING = 10_000
 """The most workers that start at the same time."""
 
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+"""For workers: NumPy's and SciPy's linear algebra would have a thread for every core in each of them, and Ray sets but
+the first, and that only if the user has not. A run then says itself how many torch has (`RunSpec.threads`)."""
+
 # Read by Ray when it starts. Ray keeps no truth here, so it need not log, sync or snapshot anything.
 ENVIRONMENT = {
+    **ONE_THREAD,
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",

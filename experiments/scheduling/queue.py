@@ -4,10 +4,29 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Protocol
 
 from experiments.scheduling.waiting import Run, Waiting
 
-__all__ = ["Run", "RunQueue", "fold_by_fold"]
+__all__ = ["Allowance", "Run", "RunQueue", "fold_by_fold"]
+
+
+class Allowance(Protocol):
+    """What a budget allows."""
+
+    refused: list[Run]
+
+    def allows(self, run: Run) -> bool:
+        """Whether a run may begin; notes it under `refused` if not."""
+        ...
+
+    def began(self, run: Run) -> None:
+        """A run is about to begin."""
+        ...
+
+    def ended(self, run: Run, seconds: float) -> None:
+        """A run is under way no more, if it was. seconds: for which it had its slot, 0 without a record."""
+        ...
 
 
 class RunQueue:
@@ -19,6 +38,9 @@ class RunQueue:
     more: asked for further runs whenever none waits and there is room for one; what it answers depends on what has
     ended by then, so that it is not asked earlier. When it has no more it is not asked again; None stands for none
     until a run ends. work: as in `Waiting`; None for the order given.
+
+    allowance: what it refuses is left out, and not handed out any more. Nothing is then taken before there is room
+    for it, since until then it is not known when it would begin.
     """
 
     def __init__(
@@ -27,9 +49,11 @@ class RunQueue:
         retries: int = 2,
         more: Callable[[], Sequence[Run] | None] | None = None,
         work: Mapping[str, float] | None = None,
+        allowance: Allowance | None = None,
     ) -> None:
         self.retries = retries
         self._more = more
+        self._allowance = allowance
         self._waiting = Waiting(runs, work)
         self._apart: deque[Run] = deque()
         self._taken: set[Run] = set()
@@ -50,23 +74,36 @@ class RunQueue:
         ahead: whether there is no room for it yet, so that it is only taken if it waits already. slots: how many runs
         fit at once.
         """
-        if self._alone is not None:
+        if self._alone is not None or (ahead and self._allowance is not None):
             return None
+        while (run := self._next(ahead, slots)) is not None:
+            if self._allowance is None or self._allowance.allows(run):
+                self._taken.add(run)
+                if self._allowance is not None:
+                    self._allowance.began(run)
+                return run
+            self._alone = None
+        return None
+
+    def _next(self, ahead: bool, slots: int) -> Run | None:
+        """The next run, not yet taken."""
         alone = self._more is None
         if not self._waiting and self._more is not None and not ahead:
             asked = self._more()
             self._waiting.extend(asked or ())
             alone = not asked
-            if asked is not None and not asked:
+            if not asked and (asked is not None or self._waits_in_vain()):
                 self._more = None
         if self._waiting:
-            run = self._waiting.pop(slots)
-        elif self._apart and not self._taken and alone:
-            run = self._alone = self._apart.popleft()
-        else:
-            return None
-        self._taken.add(run)
-        return run
+            return self._waiting.pop(slots)
+        if self._apart and not self._taken and alone:
+            self._alone = self._apart.popleft()
+            return self._alone
+        return None
+
+    def _waits_in_vain(self) -> bool:
+        """Whether what comes next waits for a run that was left out."""
+        return self._allowance is not None and bool(self._allowance.refused) and not self._taken and not self._apart
 
     def set_apart(self, run: Run) -> bool:
         """Puts a run that was taken behind all others; False if it is alone already, and may begin."""
@@ -80,6 +117,8 @@ class RunQueue:
         """The run has its record; a run that is not out is ignored. seconds: that it took, 0 if nobody knows."""
         self._waiting.learn(run.configuration, seconds)
         self._taken.discard(run)
+        if self._allowance is not None:
+            self._allowance.ended(run, seconds)
         if run == self._alone:
             self._alone = None
 

@@ -9,10 +9,12 @@ from typing import Any
 
 from ray.tune.search.searcher import Searcher
 
+from experiments.estimates import seconds_of
+from experiments.preflight.slot import Claim
 from experiments.scheduling.observer import Observer
 from experiments.scheduling.queue import Run, RunQueue
 from experiments.scheduling.room import Room
-from experiments.scheduling.trainable import FRESH, NO_ROOM, PAUSED, UNTIL
+from experiments.scheduling.trainable import CLAIM, FRESH, NO_ROOM, PAUSED, UNTIL
 from experiments.training.adjustments import Adjustments
 
 
@@ -29,7 +31,7 @@ class LedgerSearcher(Searcher):
 
     until: after which epoch a run pauses, None for none; it is then the queue's to hand it out again. room: nothing is
     suggested while it says that there is none. check: called before every suggestion; what it raises ends the sweep,
-    also while Ray Tune waits for a suggestion and does nothing else.
+    also while Ray Tune waits for a suggestion and does nothing else. claim: what a run occupies that begins now.
     """
 
     def __init__(
@@ -42,14 +44,17 @@ class LedgerSearcher(Searcher):
         room: Room | None = None,
         check: Callable[[], None] = lambda: None,
         until: Callable[[Run], int | None] = lambda run: None,
+        claim: Callable[[Run], Claim] = lambda run: Claim(1, 0.0),
     ) -> None:
         super().__init__()
         self._queue, self._observer, self._describe, self._execution = queue, observer, describe, execution
-        self.at_once, self._room, self._check, self._until = at_once, room, check, until
+        self.at_once, self._room, self._check, self._until, self._claim = at_once, room, check, until, claim
         self._paused = False
         self._runs: dict[str, Run] = {}
         self._running: set[str] = set()
         self._before: dict[str, tuple[Path, Adjustments]] = {}
+        self.claims: dict[str, Claim] = {}
+        """What the trials occupy that have been suggested and have not ended."""
 
     # Ray pickles the searcher into its snapshots, which nobody reads: the ledger is the truth.
     def __getstate__(self) -> dict[str, Any]:
@@ -67,7 +72,7 @@ class LedgerSearcher(Searcher):
         while (run := self._queue.take(ahead, self.at_once)) is not None:
             record = self._observer.find(run)
             if record is not None:
-                self._queue.ended(run, record.train_seconds)
+                self._queue.ended(run, seconds_of(record))
                 self._observer.ended(run, record)
             elif (config := self._begin(trial_id, run)) is not None:
                 return config
@@ -82,7 +87,8 @@ class LedgerSearcher(Searcher):
             return None
         self._runs[trial_id] = run
         self._before[trial_id] = folder, adjusted
-        config: dict[str, Any] = {"spec": json.dumps(spec), "execution": self._execution}
+        claim = self.claims[trial_id] = self._claim(run)
+        config: dict[str, Any] = {"spec": json.dumps(spec), "execution": self._execution, CLAIM: list(claim)}
         if (until := self._until(run)) is not None:
             config[UNTIL] = until
         # What another run has left in its process is what this one may lack.
@@ -112,6 +118,7 @@ class LedgerSearcher(Searcher):
         """Looks up what the trial came to; an unknown trial is ignored, for an exception here ends the sweep."""
         run = self._runs.pop(trial_id, None)
         self._running.discard(trial_id)
+        self.claims.pop(trial_id, None)
         if run is None:
             return
         folder, before = self._before.pop(trial_id)
@@ -119,7 +126,7 @@ class LedgerSearcher(Searcher):
         if record is not None:
             if self._room is not None:
                 self._room.went_well()
-            self._queue.ended(run, record.train_seconds)
+            self._queue.ended(run, seconds_of(record))
             self._observer.ended(run, record)
             return
         if result is not None and NO_ROOM in result:
@@ -145,7 +152,7 @@ class LedgerSearcher(Searcher):
             if trial_id in self._running:
                 self.on_trial_complete(trial_id, error=True)
             else:
-                del self._before[trial_id]
+                del self._before[trial_id], self.claims[trial_id]
                 self._return(self._runs.pop(trial_id))
 
     def _return(self, run: Run) -> None:

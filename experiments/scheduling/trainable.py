@@ -7,6 +7,8 @@ import importlib
 import json
 import os
 import sys
+import time
+from dataclasses import replace
 from typing import Any, Protocol
 
 from ray import tune
@@ -20,6 +22,8 @@ PAUSED = "paused"
 """The key of a result that stands for an attempt which has come to where it was to pause."""
 UNTIL = "until"
 """The key of a configuration that says after which epoch that is."""
+CLAIM = "claim"
+"""The key of a configuration that says how many CPU cores and GPUs the attempt occupies."""
 FRESH = "fresh"
 """The key of a configuration that wants a process of its own, with a value that no other configuration has."""
 
@@ -41,7 +45,7 @@ class RunTrainable(tune.Trainable):
 
     def setup(self, config: dict[str, Any]) -> None:
         """Called once per actor; Ray's `Trainable` interface. Quick, for Ray Tune starts actors one after another."""
-        self._config, self._execution = config, None
+        self._config, self._execution, self._taken = config, None, time.perf_counter()
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Takes over the next run in the same process: its imports and open cache are what reuse saves."""
@@ -56,7 +60,8 @@ class RunTrainable(tune.Trainable):
         """
         try:
             if self._execution is None:
-                self._execution = _load(self._config["execution"])(RunSpec.from_json(json.loads(self._config["spec"])))
+                spec = replace(RunSpec.from_json(json.loads(self._config["spec"])), taken=self._taken)
+                self._execution = _load(self._config["execution"])(spec)
             progress = self._execution.step()
         except Exception as error:
             if not disk_full(error):

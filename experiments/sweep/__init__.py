@@ -6,7 +6,7 @@ a name in the file has to be looked up in it.
 
 from experiments.sweep.configuration import Configuration, nested
 from experiments.sweep.schema.part import Part
-from experiments.sweep.schema.search import Notify, Racing, Resources, SearchSettings
+from experiments.sweep.schema.search import Budget, Notify, Racing, Resources, SearchSettings
 from experiments.sweep.schema.settings import (
     DatasetSettings,
     EarlyStopping,
@@ -20,6 +20,7 @@ from experiments.sweep.space import ContradictionError, Dimension, Space
 from experiments.sweep.sweep import Sweep, load_sweep
 
 __all__ = [
+    "Budget",
     "Configuration",
     "ContradictionError",
     "DatasetSettings",

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from experiments.sweep.file.problems import sentence
 from experiments.sweep.schema.keys import OPTIONS
 from experiments.sweep.schema.part import Registered, checked_options
-from experiments.sweep.schema.settings import FOLDS_OF_DATA, Settings
+from experiments.sweep.schema.settings import FOLDS_OF_DATA, Settings, TrainingSettings
 
 Given = Callable[[str], bool]
 
@@ -79,6 +79,18 @@ def _training(settings: Settings) -> Iterator[Contradiction]:
     if training.warmup_epochs >= training.epochs:
         message = f"the learning rate would never reach its peak in {training.epochs} epochs (training.epochs)"
         yield Contradiction(("training.warmup_epochs", "training.epochs"), message, value=training.warmup_epochs)
+    if training.augmentation_on == "device":
+        yield from _augmentation_on_device(training)
+
+
+def _augmentation_on_device(training: TrainingSettings) -> Iterator[Contradiction]:
+    # Asked only here: importing the counterparts takes seconds, for they need torch.
+    possible = Registered("utils.images.augmentation.batches", "BATCH_AUGMENTATION").registry()
+    missing = tuple(part.name for part in training.augmentation if part.name not in possible)
+    if missing:
+        message = f"has no counterpart on the device for {', '.join(missing)}; write host, or leave them out"
+        keys = ("training.augmentation_on", "training.augmentation")
+        yield Contradiction(keys, message, value="device", choices=tuple(possible))
 
 
 def _latent_augmentation(settings: Settings) -> Iterator[Contradiction]:

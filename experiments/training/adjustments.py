@@ -1,8 +1,8 @@
 """What a run has changed on the way to become possible, kept beside it: every later attempt does the same.
 
-The ladder of a run that is out of memory: its batch goes through the network in parts, the micro-batches, each time
-half as large, down to one case; then activations are computed twice instead of kept; then it runs alone, after all
-others. A rung that cannot help is left out.
+The ladder of a run that is out of memory: if it was packed onto a GPU with others it has one to itself; its batch goes
+through the network in parts, the micro-batches, each time half as large, down to one case; then activations are
+computed twice instead of kept; then it runs alone, after all others. A rung that cannot help is left out.
 """
 
 from __future__ import annotations
@@ -33,14 +33,15 @@ class Adjustments:
 
     micro_batch: cases that go through the network at once; None: the whole batch. checkpointing: whether activations
     are computed again in the backward pass. alone: whether nothing else of the sweep may run meanwhile. lr: the
-    learning rate after a training that has diverged; None: that of the settings. notes: what was changed and when, as
-    the record has it.
+    learning rate after a training that has diverged; None: that of the settings. own_gpu: whether a GPU is shared with
+    none, which changes no result. notes: what was changed and when, as the record has it.
     """
 
     micro_batch: int | None = None
     checkpointing: bool = False
     alone: bool = False
     lr: float | None = None
+    own_gpu: bool = False
     notes: tuple[str, ...] = ()
 
     @property
@@ -60,8 +61,8 @@ class Adjustments:
         return self.notes[: len(notes)] == tuple(notes)
 
     @property
-    def _rung(self) -> tuple[int | None, bool, bool]:
-        return self.micro_batch, self.checkpointing, self.alone
+    def _rung(self) -> tuple[bool, int | None, bool, bool]:
+        return self.own_gpu, self.micro_batch, self.checkpointing, self.alone
 
     def in_settings(self, settings: Settings) -> Settings:
         """The settings that are trained with."""
@@ -82,6 +83,10 @@ class Adjustments:
         if not self.alone:
             return self._further(f"{lacking}: alone, after all others", alone=True)
         return None
+
+    def with_own_gpu(self, when: str) -> Adjustments:
+        """The rung of a run that shares a GPU and need not: what it lacks, its neighbours may have."""
+        return self._further(f"out of memory {when}: no other run on its GPU", own_gpu=True)
 
     def with_two_cases(self, batch_size: int) -> Adjustments:
         """Past the rung of a single case, for a network whose batch normalisation cannot train on one."""

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import functools
-import gc
-import io
 import math
 import platform
+import time
 import traceback
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -24,10 +21,13 @@ from experiments.ledger.record import CHECKPOINT, TABLES, Record, RecordError, c
 from experiments.sweep import Settings
 from experiments.training.adjustments import AT_START, IN_TEST, Adjustments, OutOfMemoryError
 from experiments.training.evaluation import SNAPSHOTS, cases_csv, inference_milliseconds
-from experiments.training.memory import out_of_memory, too_few_cases
+from experiments.training.history.clock import PhaseClock
+from experiments.training.history.epoch import write_epochs
+from experiments.training.memory import give_back_memory, memory_at_rest, out_of_memory, too_few_cases
 from experiments.training.network import network_cost
-from experiments.training.run import BEST, LAST, PREVIOUS, DivergedError, Epoch, TrainingRun, device_of
+from experiments.training.run import BEST, LAST, PREVIOUS, DivergedError, TrainingRun, device_of
 from experiments.training.spec import RunSpec
+from models.cost import Cost
 from utils.faults import interruption_behind
 from utils.files import disk_full, write_text_atomically
 from utils.images.cache import ImageCache
@@ -59,9 +59,16 @@ class Execution:
         self._lock = RunLock(spec.folder)
         self._run: TrainingRun | None = None
         self._started, self._started_over = _now(), False
+        self._clock = PhaseClock()
+        if spec.taken is not None:
+            self._clock.add({"start_up": time.perf_counter() - spec.taken})
 
     def step(self) -> Progress:
         """Trains one epoch, or evaluates and commits after the last."""
+        with self._clock.phase("writing"):
+            return self._step()
+
+    def _step(self) -> Progress:
         if self._run is None:
             self._lock.acquire()
         try:
@@ -71,7 +78,7 @@ class Execution:
                 self._run = self._begin()
             if not self._run.done:
                 epoch = self._run.step()
-                self._write_epochs(self._run.history)
+                write_epochs(self._run.history, self._table)
                 if not self._run.done:
                     return Progress(epoch.epoch, self._run.settings.training.epochs, epoch.objective, ended=False)
             try:
@@ -96,9 +103,7 @@ class Execution:
         """Gives the run's lock back and lets go of the network; safe to call twice."""
         self._run = None
         self._lock.release()
-        if torch.cuda.is_initialized():
-            gc.collect()
-            torch.cuda.empty_cache()  # what this process keeps, its neighbours on the GPU cannot have
+        give_back_memory()
 
     def _recorded(self) -> bool:
         try:
@@ -108,15 +113,18 @@ class Execution:
 
     def _begin(self) -> TrainingRun:
         """Opens the data and builds the network; notes the attempt in ``attempts.csv``."""
-        split, groups = _read_split(self.spec.split_file)
-        run = TrainingRun(self.spec, _open_cache(self.spec.cache), split.folds[self.spec.fold], groups)
+        memory_at_rest()
+        with self._clock.phase("start_up"):
+            split, groups = _read_split(self.spec.split_file)
+            cache, fold = _open_cache(self.spec.cache), split.folds[self.spec.fold]
+            run = TrainingRun(self.spec, cache, fold, groups, self._clock)
         attempts = self.spec.folder / "attempts.csv"
         with attempts.open("a", encoding="utf-8") as file:
             if file.tell() == 0:
                 file.write("started,host,first_epoch\n")
             file.write(f"{self._started},{platform.node()},{len(run.history) + 1}\n")
         if run.history:
-            self._write_epochs(run.history)  # killed just after last.pt, the earlier attempt may lack a row
+            write_epochs(run.history, self._table)  # killed just after last.pt, the earlier attempt may lack a row
         return run
 
     def _start_over(self, error: FileNotFoundError) -> Progress:
@@ -145,7 +153,10 @@ class Execution:
         """Raises OutOfMemoryError where the run may yet fit in another way, which is noted for the next attempt."""
         adjusted, settings = Adjustments.read(self.spec.folder), Settings.model_validate(self.spec.settings)
         batch_size = settings.training.batch_size
-        if out_of_memory(error):
+        further: Adjustments | None
+        if out_of_memory(error) and self.spec.packed and not adjusted.own_gpu:
+            further = adjusted.with_own_gpu(self._when())
+        elif out_of_memory(error):
             further = adjusted.with_less_memory(batch_size, self._when())
         elif adjusted.micro_batch == 1:
             further = adjusted.with_two_cases(batch_size)
@@ -173,7 +184,9 @@ class Execution:
         evaluation = run.test()
         write_text_atomically(self.spec.folder / "cases.csv", cases_csv(evaluation, run.cache, run.groups))
         peak = run.peak_memory.mebibytes()
-        spent = network_cost(run.settings.model, len(run.cache.classes), run.settings.dataset.height_width)
+        with self._clock.phase("testing"):
+            cost = self._cost(run)
+            inference_ms = inference_milliseconds(run.network, run.test_batches, run.device)
         record = Record(
             **self._identity(),
             status="complete",
@@ -181,10 +194,11 @@ class Execution:
             validation=run.best[0] if run.best else None,
             best_epoch=run.best[1] if run.best else len(run.history),
             epochs=len(run.history),
-            params_millions=spent.params_millions,
-            gflops=spent.gflops,
+            params_millions=cost.params_millions,
+            gflops=cost.gflops,
             train_seconds=run.seconds,
-            inference_ms=inference_milliseconds(run.network, run.test_batches, run.device),
+            spent=self._clock.spent(),
+            inference_ms=inference_ms,
             peak_memory_mb=peak,
             adjustments=tuple(run.adjustments),
             files={name: seal(self.spec.folder / name) for name in (*TABLES, CHECKPOINT)},
@@ -194,6 +208,15 @@ class Execution:
         # A finished run has nothing to resume; its optimizer state is two thirds of the disk it takes.
         with contextlib.suppress(OSError):  # the record stands; it must not be overwritten by a failure to tidy up
             (self.spec.folder / LAST).unlink()
+
+    def _cost(self, run: TrainingRun) -> Cost:
+        """What the network costs; counting takes as long as some steps, and another fold may have done it already."""
+        for folder in sorted(self.spec.folder.parent.glob("fold-*")):
+            with contextlib.suppress(RecordError):  # the driver sees to damaged ones
+                known = read(folder)
+                if known is not None and known.configuration == self.spec.configuration and known.gflops is not None:
+                    return Cost(known.params_millions or 0.0, known.gflops)
+        return network_cost(run.settings.model, len(run.cache.classes), run.settings.dataset.height_width)
 
     def _fail(self, error: Exception) -> None:
         (self.spec.folder / "error.txt").write_text("".join(traceback.format_exception(error)), encoding="utf-8")
@@ -208,6 +231,7 @@ class Execution:
             error=": ".join(reason),
             epochs=epochs,
             train_seconds=seconds,
+            spent=self._clock.spent(),
             adjustments=Adjustments.read(self.spec.folder).notes,
             finished=_now(),
         )
@@ -224,18 +248,15 @@ class Execution:
             "split": spec.split,
             "seed": spec.seed,
             "device": _device_name(device_of(spec.device)),
+            "gpus": spec.gpus,
             "settings": dict(spec.settings),
             "versions": _versions(),
             "started": self._started,
         }
 
-    def _write_epochs(self, history: Sequence[Epoch]) -> None:
-        rows = [epoch.row() for epoch in history]
-        text = io.StringIO()
-        writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        write_text_atomically(self.spec.folder / "epochs.csv", text.getvalue())
+    @property
+    def _table(self) -> Path:
+        return self.spec.folder / "epochs.csv"
 
 
 # A worker trains many runs on the same data: opening it once per process is what makes a run cheap.

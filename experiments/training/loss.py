@@ -51,5 +51,5 @@ def mask_targets(masks: Tensor, labels: Tensor, channels: int) -> Tensor:
         return masks
     targets = masks.new_zeros(len(masks), channels, *masks.shape[2:])
     targets[:, :1] = 1 - masks
-    targets[torch.arange(len(masks)), labels + 1] = masks[:, 0]
+    targets[torch.arange(len(masks), device=masks.device), labels + 1] = masks[:, 0]
     return targets

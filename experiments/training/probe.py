@@ -9,7 +9,7 @@ from torch import Tensor
 
 from experiments.sweep import Settings
 from experiments.training.network import build_network
-from experiments.training.optimization import make_optimizer
+from experiments.training.optimization import amp_type, make_optimizer
 from models.network import Output
 
 _LARGEST_BATCH = 4
@@ -32,13 +32,14 @@ def step_seconds(settings: Settings, classes: int, device: str, threads: int) ->
     optimizer = make_optimizer(network.parameters(), training)
     images = torch.rand(timed, 3, *settings.dataset.height_width, device=device).contiguous(memory_format=layout)
     labels = torch.arange(timed, device=device) % classes
+    precision = amp_type(training.amp, torch.device(device))
     network.minority[:] = True
     network.train()
     seconds = 0.0
     for _ in range(2):
         started = time.perf_counter()
         optimizer.zero_grad(set_to_none=True)
-        with torch.autocast(device, enabled=device == "cuda" and training.amp != "none"):
+        with torch.autocast(device, dtype=precision, enabled=precision is not None):
             loss = stand_in_loss(network(images, labels))
         loss.backward()
         optimizer.step()

@@ -7,7 +7,6 @@ import math
 import time
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -17,18 +16,19 @@ import torch
 from experiments.sweep import Settings
 from experiments.training import checkpoint
 from experiments.training.adjustments import Adjustments
-from experiments.training.batches import Batch, Batches, CaseDataset, evaluation_batches
-from experiments.training.evaluation import SNAPSHOTS, Evaluation, NotFiniteError, Snapshots, evaluate, number
+from experiments.training.batches import EVALUATED_AT_ONCE, Batch, fold_batches
+from experiments.training.evaluation import SNAPSHOTS, Evaluation, NotFiniteError, Snapshots, evaluate
 from experiments.training.evaluation.snapshots import cases_to_show
+from experiments.training.history.clock import PhaseClock
+from experiments.training.history.epoch import Epoch
 from experiments.training.loss import RunLoss
 from experiments.training.memory import PeakMemory
 from experiments.training.network import build_network, mask_channels
-from experiments.training.optimization import LearningRate, make_optimizer
+from experiments.training.optimization import LearningRate, amp_type, make_optimizer
 from experiments.training.spec import RunSpec
 from models.checkpointing import answer_in_parts, checkpoint_activations
 from models.latent_augmentation import minority_classes
 from utils.identity import derive_seed
-from utils.images.augmentation import Augmentation
 from utils.images.cache import ImageCache
 from utils.splits.folds import Fold
 
@@ -37,38 +37,24 @@ class DivergedError(ArithmeticError):
     """The loss or the network's answers became NaN or infinite; says in which epoch and what the loss was before."""
 
 
-@dataclass(frozen=True)
-class Epoch:
-    """What one epoch came to. `validation` holds every metric on the validation part."""
-
-    epoch: int
-    lr: float
-    train_loss: float
-    objective: float
-    validation: dict[str, float]
-    seconds: float
-
-    def row(self) -> dict[str, str]:
-        """The epoch as a row of ``epochs.csv``."""
-        scores = {f"validation_{name}": number(value) for name, value in self.validation.items()}
-        return {
-            "epoch": str(self.epoch),
-            "lr": f"{self.lr:.9g}",
-            "train_loss": number(self.train_loss),
-            **scores,
-            "seconds": f"{self.seconds:.3f}",
-        }
-
-
 class TrainingRun:
     """Network, optimizer and history of one run. `step` trains an epoch; `done` says when to stop.
 
     Everything random is seeded by (run, purpose, epoch[, case]); state goes to ``last.pt`` after every
     epoch, and a new object with the same spec goes on from there.
+
+    clock: takes down where the time goes; what earlier attempts have spent is added to it.
     """
 
-    def __init__(self, spec: RunSpec, cache: ImageCache, fold: Fold, groups: Mapping[str, str]) -> None:
-        self.spec = spec
+    def __init__(
+        self,
+        spec: RunSpec,
+        cache: ImageCache,
+        fold: Fold,
+        groups: Mapping[str, str],
+        clock: PhaseClock | None = None,
+    ) -> None:
+        self.spec, self.clock = spec, clock or PhaseClock()
         self.adjusted = Adjustments.read(spec.folder)
         self.settings = self.adjusted.in_settings(Settings.model_validate(spec.settings))
         self._at_once = self.adjusted.micro_batch or self.settings.training.batch_size
@@ -92,28 +78,24 @@ class TrainingRun:
             checkpoint_activations(network.encoder, network.decoder)
         layout = torch.channels_last if training.channels_last else torch.contiguous_format
         self.network = network.to(self.device, memory_format=layout)  # type: ignore[call-overload]
+        if training.compile:
+            # In place: the keys of its state stay what they are. Fixed sizes: a fold has few, and they run faster.
+            self.network.compile(dynamic=False)
         self.optimizer = make_optimizer(self.network.parameters(), training)
         self.learning_rate = LearningRate(self.optimizer, training, self.settings.objective.mode)
-        self.amp = _amp_type(training.amp, self.device)
+        self.amp = amp_type(training.amp, self.device)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.amp is torch.float16)
         counts = self._label_counts()
         self.loss = RunLoss(training, mask_channels(model, len(self.cache.classes)), counts).to(self.device)
         self._name_minority(counts)
-        augmentation = Augmentation([(part.name, dict(part.options)) for part in training.augmentation])
         positions = {part: [self.cache.index(case) for case in getattr(self.fold, part)] for part in _PARTS}
-        train = CaseDataset(self.cache, positions["train"], augmentation, self.spec.seed)
-        self.train_batches = Batches(
-            train, training.batch_size, self.device, shuffle=True, balanced=training.sampler == "balanced"
+        # Where activations are not kept, training takes hardly more for a case than an evaluation does.
+        evaluated = self._at_once if self.adjusted.checkpointing else EVALUATED_AT_ONCE * self._at_once
+        self.train_batches, self.validation_batches, self.test_batches = fold_batches(
+            self.cache, positions, training, self.device, seed=self.spec.seed, evaluated=evaluated
         )
-        self.validation_batches = self._plain_batches(positions["validation"])
-        self.test_batches = self._plain_batches(positions["test"])
         self.shown = cases_to_show(self.cache, positions["validation"], training.snapshots)
         self.snapshots = self._no_snapshots()
-
-    def _plain_batches(self, positions: list[int]) -> Batches:
-        if self.adjusted.checkpointing:  # then training takes hardly more for a case than an evaluation does
-            return Batches(CaseDataset(self.cache, positions), self._at_once, self.device)
-        return evaluation_batches(self.cache, positions, self._at_once, self.device)
 
     def _no_snapshots(self) -> Snapshots:
         return Snapshots.of([self.cache.ids[position] for position in self.shown], self.cache.masks.shape[1:])
@@ -152,7 +134,8 @@ class TrainingRun:
         number_of_epoch = len(self.history) + 1
         lr = self.learning_rate.value
         torch.manual_seed(derive_seed(self.spec.seed, "epoch", number_of_epoch))
-        train_loss = self._train(number_of_epoch)
+        with self.clock.phase("training"):
+            train_loss = self._train(number_of_epoch)
         try:
             found = self._validate()
         except NotFiniteError as error:
@@ -175,20 +158,24 @@ class TrainingRun:
 
     def _validate(self) -> Evaluation:
         """The network as it is, on the validation part."""
-        batches, options = self.validation_batches, self.settings.metrics
-        with self._autocast():
-            return evaluate(self.network, batches, self.cache, native=False, options=options, keep=self.shown)
+        batches, options, clock = self.validation_batches, self.settings.metrics, self.clock
+        with clock.phase("validation"), self._autocast():
+            return evaluate(
+                self.network, batches, self.cache, native=False, options=options, keep=self.shown, clock=clock
+            )
 
     def test(self) -> Evaluation:
         """The network as it is, on the test part at the images' own resolution: what is reported."""
-        return evaluate(self.network, self.test_batches, self.cache, native=True, options=self.settings.metrics)
+        options, clock = self.settings.metrics, self.clock
+        with clock.phase("testing"):
+            return evaluate(self.network, self.test_batches, self.cache, native=True, options=options, clock=clock)
 
     def _train(self, epoch: int) -> float:
         """One pass over the training part; the mean loss per case."""
         self.network.train()
         self.network.freeze_encoder(epoch <= self.settings.training.freeze_encoder_epochs)
         losses, sizes = [], []
-        for batch in self.train_batches.epoch(epoch):
+        for batch in self.clock.waiting(self.train_batches.epoch(epoch)):
             losses.append(self._train_step(batch) * len(batch.labels))
             sizes.append(len(batch.labels))
         # One read of the device per epoch: reading each step's loss would make the GPU wait for it.
@@ -239,16 +226,28 @@ class TrainingRun:
 
     def _save_last(self) -> None:
         state = {
-            "network": self.network.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "learning_rate": self.learning_rate.state_dict(),
-            "scaler": self.scaler.state_dict(),
             "best": list(self.best) if self.best else None,
             "history": [vars(epoch) for epoch in self.history],
             "adjusted": list(self.adjusted.notes),
+            "spent": self.clock.spent(),
+            **self._identity(),
+            **{name: self.parts()[name].state_dict() for name in self._not_in_best()},
         }
-        checkpoint.save(self.spec.folder / LAST, {**state, **self._identity()})
+        checkpoint.save(self.spec.folder / LAST, state)
         (self.spec.folder / PREVIOUS).unlink(missing_ok=True)
+
+    def _not_in_best(self) -> list[str]:
+        """The parts without which ``best.pt`` is not enough to go on from. Writing takes as long as some steps."""
+        if self.best is None:
+            return [*self.parts()]
+        if self.done:
+            return []
+        return [name for name in self.parts() if name != "network" or self.best[1] < len(self.history)]
+
+    def parts(self) -> dict[str, Any]:
+        """What training changes, by its name in ``last.pt``."""
+        optimization = {"optimizer": self.optimizer, "learning_rate": self.learning_rate, "scaler": self.scaler}
+        return {"network": self.network, **optimization}
 
     def _identity(self) -> dict[str, Any]:
         """What a checkpoint must agree on with a run that goes on from it."""
@@ -270,12 +269,14 @@ class TrainingRun:
         if fault:
             warnings.warn(f"{self.spec.folder}: {fault}; starting over", stacklevel=2)
             return
-        self.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.learning_rate.load_state_dict(state["learning_rate"])
-        self.scaler.load_state_dict(state["scaler"])
+        for name, part in self.parts().items():
+            if name in state:
+                part.load_state_dict(state[name])
         self.best = tuple(state["best"]) if state["best"] else None
+        if "network" not in state:
+            self.load_best()
         self.history = [Epoch(**epoch) for epoch in state["history"]]
+        self.clock.add(state.get("spent", {}))  # not there in what older code wrote
         self._resume_snapshots()
 
     def _resume_snapshots(self) -> None:
@@ -319,12 +320,3 @@ def device_of(name: str) -> torch.device:
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-
-
-def _amp_type(name: str, device: torch.device) -> torch.dtype | None:
-    """The autocast type; ``auto`` is bf16 or else fp16 on CUDA, and off elsewhere, where it rarely pays."""
-    if name == "auto":
-        if device.type != "cuda":
-            return None
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    return {"none": None, "bf16": torch.bfloat16, "fp16": torch.float16}[name]

@@ -17,7 +17,10 @@ class RunSpec:
     settings: the configuration's settings as JSON-like values (`Settings.model_dump(mode="json")`).
     cache, split_file, weights: prepared by the driver, readable from every worker.
     threads: CPU threads of the worker; device: ``cpu``, ``cuda``, ``mps``, or ``auto``, the best there is.
+    gpus: how many it occupies, or the share of one. packed: whether that is less than one because it fits, so that it
+    could have one to itself.
     storage: the URL of the store by which files travel; None where workers share the driver's folders.
+    taken: when a worker took the run, by the ``time.perf_counter`` of its process; None where nobody noted it.
     """
 
     sweep: str
@@ -34,7 +37,10 @@ class RunSpec:
     code: str
     threads: int = 1
     device: str = "cpu"
+    gpus: float = 0.0
+    packed: bool = False
     storage: str | None = None
+    taken: float | None = None
 
     @property
     def seed(self) -> int:

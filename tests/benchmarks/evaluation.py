@@ -113,8 +113,8 @@ def install_timers() -> None:
     TrainingRun._train = timing("training", TrainingRun._train)  # type: ignore[method-assign]
     TrainingRun._validate = timing("validation", TrainingRun._validate)  # type: ignore[method-assign]
     TrainingRun.test = timing("test", TrainingRun.test)  # type: ignore[method-assign]
-    Execution._write_epochs = timing("validation", Execution._write_epochs)  # type: ignore[method-assign]
     module: Any = sys.modules["experiments.training.execution"]
+    module.write_epochs = timing("validation", module.write_epochs)
     module.cases_csv = timing("test", cases_csv)
     scores.case_scores = timing("metrics", scores.case_scores)
     scores.fold_scores = timing("metrics", scores.fold_scores)

@@ -44,6 +44,14 @@ def test_cores_are_shared_out_with_the_gpus() -> None:
     assert claims(Resources(gpus=0.5), 32, 4) == (4, 0.5)
 
 
+def test_a_share_of_a_gpu_comes_with_that_share_of_the_cores_where_gpus_are_auto() -> None:
+    assert claims(Resources(), 32, 4, share=0.25) == (2, 0.25)
+    assert claims(Resources(), 2, 1, share=0.25) == (1, 0.25)
+    assert claims(Resources(cpus=3), 32, 4, share=1 / 3) == (3, 1 / 3)
+    assert claims(Resources(gpus=1), 32, 4, share=0.25) == (8, 1.0)
+    assert claims(Resources(), 4, 0, share=0.25) == (1, 0.0)
+
+
 def test_this_machine_has_something() -> None:
     here = capacity_here()
     assert here.cores >= 1 and here.machines == 1 and (here.gpu_memory > 0) == (here.gpus > 0)

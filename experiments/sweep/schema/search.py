@@ -70,6 +70,30 @@ AutoOrNumber = Annotated[
 AutoOrCount = Annotated[int | Literal["auto"], PlainValidator(_auto_or_count), _auto_schema("integer", 1, 65_536)]
 
 
+_Hours = Annotated[float, Field(gt=0, le=1_000_000)]
+
+
+class Budget(Section):
+    """What a sweep may take. Runs come in another order then: fold 0 of all, then the most promising first. None begins
+    that would not end within it; what has not run waits for a larger budget."""
+
+    hours: _Hours | None = None
+    """Wall-clock hours of one command, from its first run on."""
+    gpu_hours: _Hours | None = None
+    """Hours of GPUs, or of slots on CPUs, of all runs that the sweep has had; a share of a GPU counts as that share."""
+
+    @property
+    def limited(self) -> bool:
+        """Whether there is a limit."""
+        return self.hours is not None or self.gpu_hours is not None
+
+    @property
+    def words(self) -> str:
+        """The limits, for people; '' without one."""
+        limits = {"hours": self.hours, "GPU-hours": self.gpu_hours}
+        return " and ".join(f"{limit:g} {unit}" for unit, limit in limits.items() if limit is not None)
+
+
 class SearchSettings(Section):
     """What varies: the product of `grid` and `cases`, without what `exclude` drops; draws from `space` for each."""
 
@@ -86,6 +110,8 @@ class SearchSettings(Section):
     """What draws from `space`: tpe learns from what was drawn before, random does not."""
     samples: Annotated[int, Field(ge=1, le=100_000)] | None = None
     """How many configurations are drawn from `space`, for each combination of `grid` and `cases`."""
+    budget: Budget = Budget()
+    """When no further run begins; without a limit all run."""
 
 
 class Racing(Section):
@@ -106,7 +132,8 @@ class Resources(Section):
     """What the runs may use."""
 
     gpus: AutoOrNumber = "auto"
-    """GPUs of one run; fractions let several share one."""
+    """GPUs of one run; fractions let several share one. auto: a half, a third or a quarter of one where that is memory
+    enough, by estimate and then as measured."""
     cpus: AutoOrCount = "auto"
     """CPU threads of one run."""
     retries: Annotated[int, Field(ge=0, le=100)] = 2

@@ -237,12 +237,20 @@ class TrainingSettings(Section):
     """What an epoch consists of: every case once, or as many draws with every class equally likely."""
     augmentation: Annotated[tuple[AugmentationPart, ...], Field(strict=False)] = ()
     """Random changes of the training images, in this order."""
+    augmentation_on: Literal["host", "device"] = "host"
+    """host: case by case, with albumentations, beside the training; device: batch by batch, with kornia, where the
+    network is trained, so that a fast GPU does not wait for pictures. Other random numbers, with the same
+    distribution."""
     early_stopping: EarlyStopping = EarlyStopping()
     """When to stop before the last epoch."""
     amp: Literal["auto", "none", "bf16", "fp16"] = "auto"
-    """Mixed precision on CUDA; auto takes bf16 where the GPU has it."""
+    """Mixed precision. auto: on CUDA, bf16 where the GPU has it, and none elsewhere, lest the same sweep give other
+    numbers on another CPU; bf16 trains in it on a CPU, too, and --plan says where that would be faster."""
     channels_last: Switch = True
     """Memory layout of images; faster on most devices."""
+    compile: Switch = False
+    """Whether torch compiles the network (torch.compile), once for each size of batch: seconds to minutes each, which
+    pays only where runs are long. Needs a C++ compiler on CPUs, Triton on GPUs."""
     gradient_clip: Annotated[float, Field(gt=0)] | None = None
     """Largest norm of the gradient; null leaves it as it is."""
     freeze_encoder_epochs: Annotated[int, Field(ge=0)] = 0

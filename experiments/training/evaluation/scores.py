@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from experiments.training.batches import Batches
 from experiments.training.evaluation.answers import Answer, answers
+from experiments.training.history.clock import PhaseClock
 from models.network import Network
 from utils.images.cache import ImageCache
 from utils.metrics import case_scores, fold_scores, mean_scores
@@ -54,28 +55,38 @@ def evaluate(
     native: bool,
     options: Options | None = None,
     keep: Collection[int] = (),
+    clock: PhaseClock | None = None,
 ) -> Evaluation:
     """Evaluates `network` on the cases of `batches`, in eval mode.
 
     With `native`, probability maps are resized (bilinear) to each image's own size and compared with
     the mask as it was drawn, in mm and instance by instance where the data knows them; otherwise with the mask at the
     network's size. options: of metrics, by name.
-    keep: positions of the cases whose maps are wanted too. Raises NotFiniteError for a network that has diverged.
+    keep: positions of the cases whose maps are wanted too. clock: is told what is waiting for data, and what is
+    scoring on the host. Raises NotFiniteError for a network that has diverged.
     """
     network.eval()
+    clock = clock or PhaseClock()
     results, maps = [], {}
-    for batch in batches.epoch():
+    for batch in clock.waiting(batches.epoch()):
         for answer in answers(network, batch, cache):
-            results.append(_scored(answer, cache, native, options))
+            with clock.phase("metrics"):
+                results.append(_scored(answer, cache, native, options))
             if answer.position in keep:
                 maps[answer.position] = answer.map
-    results.sort(key=lambda result: result.position)
+    with clock.phase("metrics"):
+        results.sort(key=lambda result: result.position)
+        return Evaluation(tuple(results), _of_all(results, cache), maps)
+
+
+def _of_all(results: Sequence[CaseResult], cache: ImageCache) -> dict[str, float]:
+    """The metrics of the fold."""
     metrics = mean_scores([result.scores for result in results])
     if results and results[0].probabilities.size:
         labels = cache.labels[[result.position for result in results]]
         probabilities = np.stack([result.probabilities for result in results])
         metrics |= fold_scores(labels, probabilities, cache.classes)
-    return Evaluation(tuple(results), metrics, maps)
+    return metrics
 
 
 def _scored(answer: Answer, cache: ImageCache, native: bool, options: Options | None) -> CaseResult:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from experiments.accounting.balance import IDLE, Balance
 from experiments.figures import Drawn, FigureData, draw_figures
 from experiments.leaderboard import Entry, Leaderboard
 from experiments.ledger import Ledger, Record
@@ -21,6 +22,11 @@ from utils.images.cache import ImageCache, build_cache
 CLASSES = ("benign", "malignant", "normal")
 NATIVE = (40, 48)
 FOLDS, CASES = 3, 9
+BALANCE = Balance(
+    (2, 4),
+    {"training": 8_000, "validation": 700, "data": 40, "start_up": 300, "writing": 600, IDLE: 1_300},
+    saved=4_000,
+)
 
 
 @dataclass(frozen=True)
@@ -65,6 +71,7 @@ class Bench:
         failed: Sequence[str] = (),
         objective: str = "dice",
         trained: bool = True,
+        balance: Balance | None = None,
     ) -> FigureData:
         """A sweep of configurations by their ids; names: id -> name, else the id. trained: with networks and images."""
         ledger = Ledger(self.folder, "tiny")
@@ -77,8 +84,8 @@ class Bench:
         leaderboard = Leaderboard("tiny", entries, objective, direction, ledger.folder, resamples=50)
         leaderboard.update(records)
         if not trained:
-            return FigureData(leaderboard, ledger.folder)
-        return FigureData(leaderboard, ledger.folder, lambda id: self.cache, self.answers)
+            return FigureData(leaderboard, ledger.folder, balance=balance)
+        return FigureData(leaderboard, ledger.folder, lambda id: self.cache, self.answers, balance)
 
     def answers(self, configuration: str, fold: int, positions: Sequence[int]) -> list[np.ndarray]:
         """The lesion one row too low: its first row is missed, and the row below it is made up."""
@@ -156,5 +163,5 @@ class Gallery:
 @pytest.fixture(scope="session")
 def gallery(tmp_path_factory: pytest.TempPathFactory, cache: ImageCache) -> Gallery:
     results = tmp_path_factory.mktemp("results")
-    data = Bench(results, cache).sweep(SKILLS, NAMES)
+    data = Bench(results, cache).sweep(SKILLS, NAMES, balance=BALANCE)
     return Gallery(data, results / "figures", draw_figures(data, results / "figures"))

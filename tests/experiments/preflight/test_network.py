@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from experiments.preflight.network import check_network
 from experiments.sweep import Settings
+from experiments.training.network import network_cost
 from models.bottlenecks import BOTTLENECKS
 
 SMALL = {"encoder": "tu-test_resnet", "encoder_weights": "none"}
@@ -114,3 +115,14 @@ def test_an_extension_that_does_not_fit_is_found_with_what_torch_says_of_it() ->
     assert check.reason.startswith("RuntimeError: ")
     assert "channels" in check.reason
     assert "\n" not in check.reason
+
+
+@pytest.mark.parametrize(
+    ("model", "device"),
+    [({}, "cpu"), ({}, "cuda"), ({"encoder": "mit_b0"}, "cpu")],
+    ids=["convolutions", "mixed precision", "attention"],
+)
+def test_operations_are_counted_on_the_way(model: dict[str, Any], device: str) -> None:
+    tried = settings(model, size=64)
+    cost = network_cost(tried.model, 3, tried.dataset.height_width)
+    assert check_network(tried, 3, device).gflops == pytest.approx(cost.gflops)

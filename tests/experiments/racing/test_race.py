@@ -105,7 +105,7 @@ def test_nobody_is_alone_in_a_race_that_ends(folds: int) -> None:
     assert Race([], folds).over
 
 
-def test_idle_slots_get_the_most_promising_at_most_one_fold_ahead() -> None:
+def test_idle_slots_get_the_most_promising_at_most_one_fold_ahead_of_the_first_decision() -> None:
     race = Race(HOPELESS.names, 3)
     assert list(race.early()) == []
     for name in HOPELESS.names[:-1]:
@@ -114,6 +114,22 @@ def test_idle_slots_get_the_most_promising_at_most_one_fold_ahead() -> None:
     assert list(race.early()) == [(name, 1) for name in best]
     race.enter((best[0], 1), HOPELESS.of((best[0], 1)))
     assert (best[0], 2) not in list(race.early())
+
+
+def test_when_the_hopeless_are_out_idle_slots_get_all_that_the_contenders_need() -> None:
+    grid = Grid(np.repeat([0.8, 0.2], [14, 6]).tolist(), folds=5, noise=0.01)
+    race = Race(grid.names, 5)
+    while not race.stopped:
+        assert {fold for _, fold in race.early()} <= {1, 2}
+        race.enter(run := next(iter(race.wanted)), grid.of(run))
+    contenders = [name for name in grid.names if name not in race.stopped]
+    wanted, early = list(race.wanted), list(race.early())
+    assert {run[0] for run in wanted} | {run[0] for run in early} == set(contenders)
+    assert not set(wanted) & set(early) and sorted(wanted + early) == sorted(race.left())
+    folds = [fold for _, fold in early]
+    assert folds == sorted(folds), "of earlier folds first"
+    of_last = [name for name, fold in early if fold == 4]
+    assert of_last == sorted(of_last, key=race.promise), "the most promising first"
 
 
 @settings(max_examples=25, deadline=None)

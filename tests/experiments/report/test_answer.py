@@ -79,3 +79,11 @@ def test_a_sweep_without_a_ranked_row_says_why(board: Board) -> None:
 def test_generated_images_are_named_before_anything_else(board: Board) -> None:
     found = answer(board(("a", 0.8, {})), runs=3, ended=2, generated=True)
     assert found.caveats[0] == "The images are generated: the numbers say nothing about real images."
+
+
+def test_what_a_budget_leaves_undecided_is_counted(board: Board) -> None:
+    table = board(("a", 0.8, {}), ("b", None, {"status": "pending"}), ("c", None, {"status": "running"}))
+    _, undecided = answer(table, runs=6, ended=3, budget="8 hours").caveats
+    assert undecided == "Undecided within the budget of 8 hours: 2 configurations, which have not run on every fold."
+    assert len(answer(table, runs=6, ended=3).caveats) == 1
+    assert answer(board(("a", 0.8, {})), runs=2, ended=2, budget="8 hours").caveats == ()

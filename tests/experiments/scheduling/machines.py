@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import os
 import socket
 import time
 from collections.abc import Iterator
@@ -10,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
+import threadpoolctl
 from executions import Progress, Quick
 from ray.cluster_utils import Cluster
 
@@ -71,6 +74,28 @@ class Epochs(Quick):
 
     def _met(self) -> bool:
         return len(list(self.spec.folder.parents[1].glob("late*/*/starts"))) > 1
+
+
+class Packed(Quick):
+    """As `Quick`, but those whose configuration is called ``tiny...`` wait until four of them are under way.
+
+    ``occupies.json`` says which GPU and how much of what Ray has given it, and how many threads libraries have.
+    """
+
+    def __init__(self, spec: RunSpec) -> None:
+        super().__init__(spec)
+        pools = [pool["num_threads"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"]
+        given = {"gpu": os.environ["CUDA_VISIBLE_DEVICES"], **ray.get_runtime_context().get_assigned_resources()}
+        write_text_atomically(spec.folder / "occupies.json", json.dumps({**given, "pools": pools}))
+
+    def step(self) -> Progress:
+        deadline = time.monotonic() + 300
+        while self.spec.configuration.startswith("tiny") and self._alone() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        return super().step()
+
+    def _alone(self) -> bool:
+        return len(list(self.spec.folder.parents[1].glob("tiny*/*/occupies.json"))) < 4
 
 
 def starts(folder: Path) -> list[tuple[str, int]]:

@@ -18,8 +18,9 @@ from ray.cluster_utils import Cluster
 
 from experiments.preflight.folder import marked
 from experiments.preflight.node import node_problems
-from experiments.scheduling import Run
-from experiments.scheduling.cluster import ray_cluster
+from experiments.preflight.slot import Claim
+from experiments.scheduling import Run, RunQueue
+from experiments.scheduling.cluster import execute, ray_cluster
 from experiments.scheduling.nodes import inspect_cluster
 
 HERE = Path(__file__).resolve().parent
@@ -27,7 +28,7 @@ PROJECT = HERE.parents[2]
 sys.path.append(str(HERE))
 
 from machines import cluster_of, free_port, is_held, node_called, starts  # noqa: E402
-from test_cluster import Sweep  # noqa: E402
+from test_cluster import Sweep, most_at_once  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
@@ -45,6 +46,45 @@ def until(condition: Callable[[], object], what: str, seconds: float = 300) -> N
     while not condition():
         assert time.monotonic() < deadline, f"no {what} within {seconds} s"
         time.sleep(0.05)
+
+
+def test_runs_share_a_gpu_as_their_claims_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a GPU that Ray is told of and that need not be there: it only keeps accounts."""
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "3")  # the user's wish, which would be one for every worker
+    tiny = [Run(f"tiny-{letter}", 0) for letter in "abcd"]
+    sweep = Sweep(tmp_path, [Run("huge", 0), *tiny, Run("huge", 1)])
+    claims = {"huge": Claim(4, 1.0)}
+    head = {"num_cpus": 4, "num_gpus": 1, "include_dashboard": False}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
+    try:
+        with ray_cluster(cluster.address):
+            queue = RunQueue(sweep.runs, retries=0)
+            execute(
+                queue,
+                sweep,
+                sweep.describe,
+                cpus=1,
+                gpus=0.25,
+                slots=None,
+                check=int,
+                execution="machines:Packed",
+                claim=lambda run: claims.get(run.configuration, Claim(1, 0.25)),
+            )
+    finally:
+        cluster.shutdown()
+    assert sorted(sweep.of("ended")) == sorted(sweep.runs) and sweep.of("crashed") == []
+    traces = dict(zip(sweep.runs, sweep.traces(), strict=True))
+    occupied = {run: json.loads((sweep.ledger.folder(*run) / "occupies.json").read_text()) for run in sweep.runs}
+    assert {(each["gpu"], each["CPU"], each["GPU"]) for run, each in occupied.items() if run in tiny} == {
+        ("0", 1, 0.25)
+    }
+    assert (occupied[Run("huge", 0)]["CPU"], occupied[Run("huge", 0)]["GPU"]) == (4, 1)
+    assert most_at_once([traces[run] for run in tiny]) == 4
+    for one in (traces[run] for run in sweep.runs if run not in tiny):
+        assert all(
+            one["ended"] <= other["began"] or other["ended"] <= one["began"] for other in (traces[run] for run in tiny)
+        )
+    assert {threads for each in occupied.values() for threads in each["pools"]} == {1}
 
 
 def test_a_sweep_outlives_a_killed_node_and_uses_an_added_one(tmp_path: Path) -> None:

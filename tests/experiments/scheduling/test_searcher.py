@@ -13,10 +13,12 @@ from ray.tune.search.searcher import Searcher
 
 from experiments.ledger import Ledger, Record
 from experiments.ledger.record import commit
+from experiments.preflight.slot import Claim
 from experiments.scheduling import Run, RunQueue
+from experiments.scheduling.cluster import fitting
 from experiments.scheduling.room import Room
 from experiments.scheduling.searcher import LedgerSearcher
-from experiments.scheduling.trainable import FRESH, NO_ROOM, PAUSED, UNTIL
+from experiments.scheduling.trainable import CLAIM, FRESH, NO_ROOM, PAUSED, UNTIL
 from experiments.training.adjustments import ADJUSTMENTS_FILE, Adjustments
 
 
@@ -136,6 +138,32 @@ def test_a_run_that_pauses_has_neither_crashed_nor_ended(tmp_path: Path) -> None
     searcher.on_trial_complete("t1")
     assert searcher.suggest("t2") == Searcher.FINISHED
     assert watcher.calls[2:] == [("ended", run)]
+
+
+def test_what_a_trial_occupies_is_known_until_it_has_ended(tmp_path: Path) -> None:
+    runs = [Run("huge", 0), Run("tiny", 1)]
+    claims = {"huge": Claim(4, 1.0), "tiny": Claim(1, 0.25)}
+    watcher = Watcher(Ledger(tmp_path, "s"))
+    searcher = LedgerSearcher(
+        RunQueue(runs), watcher, watcher.describe, "m:C", at_once=2, claim=lambda run: claims[run.configuration]
+    )
+    suggestions = [searcher.suggest("t0"), searcher.suggest("t1")]
+    assert [one[CLAIM] for one in suggestions if isinstance(one, dict)] == [[4, 1.0], [1, 0.25]]
+    assert [*searcher.claims.values()] == [*claims.values()]
+    searcher.started("t0")
+    searcher.on_trial_complete("t0", error=True)
+    assert searcher.claims == {"t1": Claim(1, 0.25)}
+    searcher.abandon()
+    assert searcher.claims == {}
+
+
+def test_what_fits_beside_the_claims_of_others() -> None:
+    assert fitting(1, 0.0, 4, 0) == 4
+    assert fitting(1, 1 / 3, 16, 2, occupied=[Claim(1, 1 / 3)] * 5) == 6
+    assert fitting(1, 0.25, 16, 2, occupied=[Claim(8, 1.0)]) == 5
+    assert fitting(1, 0.25, 16, 2, most=3, occupied=[Claim(8, 1.0)]) == 3
+    assert fitting(1, 0.25, 16, 1, occupied=[Claim(8, 1.0), Claim(8, 1.0)]) == 2  # the second waits
+    assert fitting(4, 1.0, 2, 0) == 1
 
 
 def test_what_got_its_record_meanwhile_is_passed_over(tmp_path: Path) -> None:

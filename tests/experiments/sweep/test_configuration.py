@@ -121,7 +121,7 @@ def test_the_public_keys_and_their_defaults() -> None:
         return found
 
     sections = {"dataset", "folds", "model", "training", "training.early_stopping", "objective", "search", "racing"}
-    sections |= {"resources", "notify"}
+    sections |= {"search.budget", "resources", "notify"}
     file = SweepFile(name="required")
     golden = Path(__file__).with_name("keys.txt").read_text(encoding="utf-8").splitlines()
     assert lines(file.model_dump(mode="json", by_alias=True)) == golden

@@ -28,7 +28,7 @@ SMALL = {
     "model": {"encoder": "tu-test_resnet", "encoder_weights": "none", "decoder": {"unet": {"channels": [16] * 5}}},
     "training": {"epochs": 4, "batch_size": 4, "lr": 0.003, "augmentation": ["flip", "brightness_contrast"]},
 }
-WALL_CLOCK = {"started", "finished", "train_seconds", "inference_ms", "peak_memory_mb"}
+WALL_CLOCK = {"started", "finished", "spent", "train_seconds", "inference_ms", "peak_memory_mb"}
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ some_adjustments = st.builds(
     checkpointing=st.booleans(),
     alone=st.booleans(),
     lr=st.none() | st.floats(1e-9, 10),
+    own_gpu=st.booleans(),
     notes=st.lists(st.text(max_size=40), max_size=4).map(tuple),
 )
 
@@ -51,6 +52,14 @@ def test_micro_batches_then_checkpointing_then_alone() -> None:
         "out of memory in epoch 3: activation checkpointing",
         "out of memory in epoch 3: alone, after all others",
     )
+
+
+def test_a_gpu_of_its_own_comes_before_what_may_change_the_result() -> None:
+    first = NONE.with_own_gpu(IN_TRAINING)
+    assert first.notes == ("out of memory in epoch 3: no other run on its GPU",)
+    assert first.climbed_since(NONE) and not first.none_for_memory
+    assert rungs_of(climbed(2, IN_TRAINING, first)) == [(1, False, False), (1, True, False), (1, True, True)]
+    assert all(rung.own_gpu for rung in climbed(2, IN_TRAINING, first))
 
 
 def test_a_batch_of_one_case_has_no_parts() -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 import torch
 
-from experiments.training.memory import PeakMemory, out_of_memory
+from experiments.training.memory import KEPT_MIB, PeakMemory, memory_at_rest, out_of_memory
 
 
 def resettable() -> bool:
@@ -78,3 +80,17 @@ def test_no_other_error_is_a_lack_of_memory() -> None:
     assert not out_of_memory(RuntimeError("could not create a primitive descriptor for a convolution"))
     assert not out_of_memory(raised(lambda: cv2.resize(np.zeros((0, 0), np.uint8), (4, 4))))
     assert not out_of_memory(RuntimeError("CUDA error: device-side assert triggered"))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can be told to give memory back")
+def test_a_worker_gives_back_what_a_large_network_took(bench: Any, tmp_path: Path) -> None:
+    memory_at_rest.cache_clear()
+    before = memory_at_rest()
+    spec = bench.spec(tmp_path / "large", {"training.epochs": 1, "model.encoder": "efficientnet-b6"})
+    bench.execute(spec)
+    assert bench.record(spec)["status"] == "complete"
+    memory_at_rest.cache_clear()
+    # The weights and the optimizer's state alone are 500 MiB.
+    assert memory_at_rest() < before + KEPT_MIB + 150
+    memory_at_rest.cache_clear()

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from experiments.sweep import Settings
 from experiments.sweep.schema.settings import TrainingSettings
-from experiments.training.optimization import LearningRate, make_optimizer
+from experiments.training.optimization import LearningRate, amp_type, make_optimizer
 
 
 def training(**changes: Any) -> TrainingSettings:
@@ -128,3 +128,22 @@ def test_a_frozen_parameter_is_left_alone_by_decay_too() -> None:
         parameter.grad = torch.ones(1)
         optimizer.step()
         assert parameter.item() < 1.0
+
+
+def test_updates_are_fused_on_a_gpu_alone() -> None:
+    devices = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+    for name in ("adam", "adamw", "sgd"):
+        for device in devices:
+            parameter = torch.nn.Parameter(torch.zeros(2, device=device))
+            [group] = make_optimizer([parameter], training(optimizer=name)).param_groups
+            assert bool(group["fused"]) == (device == "cuda")
+
+
+def test_a_cpu_trains_in_the_precision_that_is_asked_for_and_by_itself_in_full() -> None:
+    cpu = torch.device("cpu")
+    assert {name: amp_type(name, cpu) for name in ("auto", "none", "bf16", "fp16")} == {
+        "auto": None,
+        "none": None,
+        "bf16": torch.bfloat16,
+        "fp16": torch.float16,
+    }

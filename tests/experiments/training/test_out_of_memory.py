@@ -137,6 +137,20 @@ def test_it_goes_down_to_what_fits_and_is_the_run_that_began_there(
     assert tiny.bench.epochs(spec) == tiny.bench.epochs(below)
 
 
+def test_a_packed_run_first_gets_a_gpu_to_itself_and_comes_to_the_same(
+    tiny: Bench, peaks: list[int], tmp_path: Path
+) -> None:
+    spec = replace(tiny.spec(tmp_path / "packed"), gpus=0.25, packed=True)
+    said = attempts(spec, lambda adjusted: 2 * peaks[0] if adjusted.own_gpu else between(peaks, 1))
+    assert said == ["out of memory in epoch 1: no other run on its GPU"]
+    record = read(spec.folder)
+    assert record is not None and record.status == "complete" and record.adjustments == tuple(said)
+    undisturbed = tiny.spec(tmp_path / "undisturbed")
+    tiny.bench.execute(undisturbed)
+    ours, theirs = tiny.bench.record(spec), tiny.bench.record(undisturbed)
+    assert {**ours, "adjustments": [], "gpus": 0.0} == theirs
+
+
 def test_what_fits_only_where_nothing_else_runs_waits_for_that(tiny: Bench, peaks: list[int], tmp_path: Path) -> None:
     spec, neighbours = tiny.spec(tmp_path), peaks[0]
     room = attempts(spec, lambda adjusted: peaks[3] * 0.9 + (neighbours if adjusted.alone else 0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from experiments.training import checkpoint
 from experiments.training.adjustments import Adjustments
 from experiments.training.execution import Execution
 from experiments.training.run import DivergedError, TrainingRun, device_of
@@ -285,3 +287,18 @@ def test_killed_before_the_old_checkpoint_was_gone_it_still_begins_at_the_first_
     with pytest.warns(UserWarning, match="last.pt is of another run; starting over"):
         assert Execution(spec).step().epoch == 1
     assert [row["lr"] for row in bench.epochs(spec)] == ["1"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch compiles with a C++ compiler")
+def test_a_compiled_network_learns_the_same_and_its_checkpoint_has_the_keys_of_one_that_is_not(
+    bench: Any, tmp_path: Path
+) -> None:
+    def opened(name: str, **changes: Any) -> TrainingRun:
+        return bench.open(bench.spec(tmp_path / name, changes, configuration="of one seed"))
+
+    plain, compiled = opened("plain"), opened("compiled", **{"training.compile": True})
+    assert compiled.step().train_loss == pytest.approx(plain.step().train_loss, rel=1e-3)
+    kept = checkpoint.load(compiled.spec.folder / "best.pt", torch.device("cpu"))
+    assert kept is not None and kept["network"].keys() == plain.network.state_dict().keys()
+    plain.network.load_state_dict(kept["network"])

@@ -36,6 +36,8 @@ SPECS = st.builds(
     code=TEXT,
     threads=st.integers(1, 64),
     device=st.sampled_from(["cpu", "cuda", "auto"]),
+    gpus=st.floats(0, 8),
+    packed=st.booleans(),
 )
 
 

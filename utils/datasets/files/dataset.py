@@ -37,6 +37,7 @@ class FileDataset:
 
     def __init__(self, root: Path | None) -> None:
         self.root = None if root is None else Path(root)
+        self._resolved: dict[Path, Path] = {}
 
     def cases(self) -> list[Case]:
         """All cases, sorted by id. Raises UserError when the root is missing or has another layout."""
@@ -128,10 +129,16 @@ class FileDataset:
         """The path of a file of the dataset. Raises OSError where a link leads it out of the dataset's folder."""
         if self.root is None or not path.exists():
             return path
-        real = path.resolve()
-        if any(real.is_relative_to(home.resolve()) for home in self._homes(path)):
+        real = path.resolve() if path.is_symlink() else self._real(path.parent) / path.name
+        if any(real.is_relative_to(self._real(home)) for home in self._homes(path)):
             return path
         raise OSError(f"{path}: leads to {real}, outside of dataset.root; put the file itself there")
+
+    def _real(self, folder: Path) -> Path:
+        """Where a folder really is. Asked once: every file would pay for it again, while all other threads wait."""
+        if folder not in self._resolved:
+            self._resolved[folder] = folder.resolve()
+        return self._resolved[folder]
 
     def _refused(self, folder: Path | None, fault: str) -> UserError:
         """The error of a root that is not what it should be."""

@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 from pydantic import Field
 
+from utils.images.augmentation.drawing import drawn_affine
 from utils.registry import Registry
 
 # albumentations asks the network for its newest version when it is imported.
@@ -125,14 +126,7 @@ class _Affine(_Geometry):
         self.degrees, self.shift, self.scale = degrees, shift, scale
 
     def draw(self, height: int, width: int) -> np.ndarray:
-        uniform = self.py_random.uniform
-        centre = ((width - 1) / 2, (height - 1) / 2)
-        matrix = cv2.getRotationMatrix2D(
-            centre, uniform(-self.degrees, self.degrees), 1 + uniform(-self.scale, self.scale)
-        )
-        matrix[0, 2] += uniform(-self.shift, self.shift) * width
-        matrix[1, 2] += uniform(-self.shift, self.shift) * height
-        return matrix
+        return drawn_affine(self.py_random, height, width, self.degrees, self.shift, self.scale)
 
     def move(self, pixels: np.ndarray, movement: np.ndarray, interpolation: int, border: int) -> np.ndarray:
         height, width = pixels.shape[:2]
