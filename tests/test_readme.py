@@ -238,6 +238,20 @@ def _made_again(words: tuple[str, ...], request: pytest.FixtureRequest) -> None:
     assert (place.results / "encoders.csv").read_bytes() == table
 
 
+def _predicted(words: tuple[str, ...], request: pytest.FixtureRequest) -> None:
+    """On the workplace's images, with its own winner."""
+    place: Workplace = request.getfixturevalue("finished")
+    output = request.getfixturevalue("tmp_path")
+    given = ["--results", str(place.results), "--image", str(place.busi), "--output", str(output)]
+    export = words[5:7] if "--export" in words else ()
+    told = _run([sys.executable, *words[1:5], *given, *export])
+    assert "results/predictions/encoders" in README
+    if export:
+        assert "Exported:" in told and len(list(output.glob("*.onnx"))) == 1
+    else:
+        assert "30 of 30 images predicted" in told and len(list(output.rglob("*_mask.png"))) == 30
+
+
 def _metrics_table(words: tuple[str, ...], request: pytest.FixtureRequest) -> None:
     output = _run([sys.executable, *words[1:]])
     from utils.metrics import METRICS
@@ -295,6 +309,8 @@ def _runner(words: tuple[str, ...]) -> tuple[Runner | None, bool]:
             return _schema, True
         case ["python", "-m", "experiments.report" | "experiments.leaderboard", _]:
             return _made_again, True
+        case ["python", "-m", "experiments.predict", "--sweep", "encoders", *_]:
+            return _predicted, True
         case ["python", "-m", "utils.metrics.table"]:
             return _metrics_table, False
         case ["python", "-m", "utils.datasets.miniatures", *_]:
