@@ -316,7 +316,7 @@ def _runner(words: tuple[str, ...]) -> tuple[Runner | None, bool]:
         case ["python", "-m", "utils.datasets.miniatures", *_]:
             return _miniature, False
         case ["python", "-m", "utils.splits.curation" | "utils.augment", *_]:
-            return _of_busi, False
+            return _of_busi, True
         case ["python", "-m", "tests.chaos", *_]:
             return _chaos, False
     return None, False

@@ -34,7 +34,10 @@ def test_an_encoder_is_torchvisions_network_without_the_classifier(name: str) ->
     assert cost(lambda: build_encoder(name), (64, 64)).params_millions == expected
 
 
-@pytest.mark.parametrize("encoder", ["mit_b0", "tu-convnext_atto", "efficientnet-b0"])
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("tu-convnext_atto", "efficientnet-b0")]
+
+
+@pytest.mark.parametrize("encoder", ["mit_b0", *SLOW])
 def test_a_network_costs_the_same_as_one_with_memory(encoder: str) -> None:
     found = cost(lambda: Network(encoder, classes=3), (64, 96))
     model = Network(encoder, classes=3)

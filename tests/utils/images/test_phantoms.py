@@ -93,6 +93,7 @@ def test_unknown_label_and_tiny_sizes_are_refused() -> None:
         phantom("benign", 0, height=32)
 
 
+@pytest.mark.slow
 def test_benign_lesions_lie_flat_and_malignant_ones_stand() -> None:
     masks = {label: [phantom(label, seed)[1] for seed in range(60)] for label in ("benign", "malignant")}
     ratios = {label: np.array([spans(mask)[0] / spans(mask)[1] for mask in masks[label]]) for label in masks}
@@ -102,6 +103,7 @@ def test_benign_lesions_lie_flat_and_malignant_ones_stand() -> None:
     assert ratios["benign"].max() > ratios["malignant"].min()
 
 
+@pytest.mark.slow
 def test_malignant_outlines_are_less_regular_than_benign_ones() -> None:
     def solidity(mask: np.ndarray) -> float:
         contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
@@ -132,6 +134,7 @@ def test_most_lesions_are_darker_than_their_surroundings_but_not_all() -> None:
     assert max(contrasts) > 0.85
 
 
+@pytest.mark.slow
 def test_near_duplicates_are_found_by_their_thumbnails_and_differ_in_pixels() -> None:
     found = []
     for seed in range(60):

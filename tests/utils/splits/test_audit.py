@@ -387,6 +387,7 @@ def test_near_duplicates_of_busi_mini(busi_mini: tuple[Busi, Audit]) -> None:
 
 
 @needs_busi_mini
+@pytest.mark.slow
 @pytest.mark.parametrize("k", [3, 5])
 def test_no_near_copy_of_busi_mini_crosses_a_fold(busi_mini: tuple[Busi, Audit], k: int) -> None:
     dataset, result = busi_mini
