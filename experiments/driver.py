@@ -35,6 +35,7 @@ from experiments.storage.depot import StoreLost
 from experiments.storage.lease import StoreLease
 from experiments.storage.store import marked as marked_store
 from experiments.sweep import Sweep
+from experiments.tracking.mirror import mirrored
 from experiments.training import EXECUTION
 from experiments.training.spec import RunSpec
 from experiments.workload import Workload
@@ -88,7 +89,6 @@ class Driver:
         self.books: Books
         self._no_more: UserError | None = None
         self._began = False
-        self._cascade = ""
 
     def run(self) -> int:
         """Prepares, runs what is missing, writes the leaderboard; returns the exit code, 0 or 1.
@@ -113,6 +113,10 @@ class Driver:
         with SweepLock(workload.ledger.root), self.display, ExitStack() as stack:
             for line in self.sweep.references:
                 self.display.say(line)
+            mirror = stack.enter_context(mirrored(self.sweep, self.results, self.display.say))
+            workload.heard.append(
+                lambda run, record: mirror.ended(workload.name(run), record, workload.ledger.folder(*run))
+            )
             if workload.depot is not None:
                 stack.enter_context(StoreLease(workload.depot.store, self.sweep.name))
             head = None
@@ -130,11 +134,12 @@ class Driver:
                 message = "has no room for the tables; make room and give the command again: the records are safe"
                 raise UserError(Problem(str(self.results), message))
             workload.note_outcome(complete=True)
-            if self.sweep.predicted:
-                self._cascade = write_cascade(workload.opened(self.books.leaderboard))
-            if not wishes.report:
-                return None
-            return refreshed_report(workload.opened(self.books.leaderboard), self.books, self.display)
+            opened = workload.opened(self.books.leaderboard)
+            if self.sweep.predicted and (said := write_cascade(opened)):
+                self.display.say(said)
+            page = refreshed_report(opened, self.books, self.display) if wishes.report else None
+            mirror.conclude(opened)
+            return page
 
     def _make_ready(self) -> None:
         """What stops the sweep is found before anything runs, and all of it at once."""
@@ -314,8 +319,6 @@ class Driver:
         )
         if (spent := balance_of(self.workload.opened(self.books.leaderboard))) is not None:
             self.display.say(slot_time(spent))
-        if self._cascade:
-            self.display.say(self._cascade)
         if self._refused:
             self.display.say(self._undecided())
         report = f"\nReport:      {shown(page)}" if page is not None else ""

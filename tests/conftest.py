@@ -23,7 +23,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 # Two tests run at a time, each on one core.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-_WITH_PROCESSES = ("agenda", "scheduling", "storage")
+_WITH_PROCESSES = ("agenda", "cascade", "scheduling", "storage")
 
 # The two cheapest encoders on the smallest images: what is tested is the sweep, not the networks.
 TINY = """\

@@ -16,13 +16,16 @@ from experiments.sweep.file.layers import apply_overrides, read_layers, remove
 from experiments.sweep.file.problems import Report, check_scalars, validation_problems
 from experiments.sweep.file.reader import Node, Place
 from experiments.sweep.file.references import References, Stages
-from experiments.sweep.file.winners import Winners
+from experiments.sweep.file.winners import Winner, Winners
 from experiments.sweep.schema.keys import setting_at
+from experiments.sweep.schema.part import Part
 from experiments.sweep.schema.search import Notify, Racing, Resources, SearchSettings
 from experiments.sweep.schema.settings import Objective, Settings
 from experiments.sweep.schema.sweep_file import SweepFile
 from experiments.sweep.space import Space
 from utils.errors import UserError
+
+_UNTRACKED = Part("none")
 
 
 @dataclass(frozen=True)
@@ -34,10 +37,11 @@ class Sweep:
     templates: each is drawn for `space.samples` times, and is not itself trained.
     varied: the dotted keys that vary, in the order of the file; ``case`` first where there are named cases, those of
     the space last.
-    notify: who is told of its end. source: the file that was read.
+    notify: who is told of its end. tracking: the dashboard that mirrors it. source: the file that was read.
     space: what is drawn for each of the configurations; None if nothing is.
     references: a line for each reference to another sweep's winner: what it stands for, and why.
     waiting: a line for each that waits for an earlier stage of a journey; such a sweep cannot run yet.
+    predicted: the winners whose out-of-fold predictions it is built upon, which are made before its data are opened.
     """
 
     name: str
@@ -53,6 +57,8 @@ class Sweep:
     space: Space | None = None
     references: tuple[str, ...] = ()
     waiting: tuple[str, ...] = ()
+    predicted: tuple[Winner, ...] = ()
+    tracking: Part = _UNTRACKED
 
     @property
     def objective(self) -> Objective:
@@ -108,6 +114,8 @@ def load_sweep(
         space=space,
         references=tuple(found.told),
         waiting=tuple(found.waiting),
+        predicted=tuple(found.predicted.values()),
+        tracking=file.tracking,
     )
 
 

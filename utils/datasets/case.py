@@ -17,6 +17,9 @@ SOURCE = "source"
 SPLIT = "split"
 """The attribute that says to which part the data themselves assign a case: train, validation or test."""
 
+CROP = "crop"
+"""The attribute of a case that is cut out of an image: its box, or ``whole``. Its lesion may lie outside."""
+
 
 @dataclass(frozen=True)
 class Case:
@@ -27,7 +30,7 @@ class Case:
     image: the image file; None where the dataset makes its images.
     masks: the files that all masks are read or drawn from, merged by OR; empty for a missing mask or a made image.
     group: what must not cross a fold (a patient); None where the data does not say.
-    attributes: anything else that the dataset knows and a report may show; see `SOURCE` and `SPLIT`.
+    attributes: anything else that the dataset knows and a report may show; see `SOURCE`, `SPLIT` and `CROP`.
     unmarked: whether the data say that there is nothing to draw, so that no mask file is missed.
     spacing: height and width of a pixel in mm; None where the data does not say.
     """

@@ -17,7 +17,7 @@ from typing import Protocol, runtime_checkable
 import cv2
 import numpy as np
 
-from utils.datasets.case import Case, Dataset
+from utils.datasets.case import CROP, Case, Dataset
 from utils.errors import Problem, UserError
 from utils.splits.duplicates import THRESHOLD, components, near_duplicate_sets, pixel_digest, sets_of, thumbnail
 from utils.splits.findings import SEVERITIES, Audit, Finding, Severity
@@ -173,7 +173,10 @@ def _open_mask(dataset: Dataset, case: Case, opened: _Opened) -> None:
     if opened.size is not None and opened.size != (height, width):
         message = f"the mask is {width}x{height} pixels, its image {opened.size[1]}x{opened.size[0]}"
         opened.findings.append(_about(case, "mask_size_mismatch", "error", file, message))
-    if case.label in dataset.lesion_classes and not mask.any():
+    if case.label in dataset.lesion_classes and not mask.any() and CROP in case.attributes:
+        message = f"the crop ({case.attributes[CROP]}) of a {case.label!r} case holds nothing of its lesion"
+        opened.findings.append(_about(case, "lesion_outside_crop", "warning", file, message))
+    elif case.label in dataset.lesion_classes and not mask.any():
         message = f"the mask of a {case.label!r} case must show a lesion; it is empty"
         opened.findings.append(_about(case, "empty_lesion_mask", "error", file, message))
     if case.label not in dataset.lesion_classes and mask.any():

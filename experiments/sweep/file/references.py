@@ -2,6 +2,9 @@
 
 A reference is the whole of a value; ``${winner:encoders.model.encoder:-resnet34}`` has a fallback for where that
 sweep has no results at all. What is put in keeps the line of the reference as its source.
+
+``${predictions:region}`` is the folder of the out-of-fold predictions of a sweep's winner, and ``${folds:region}`` the
+file of the folds that these are of: what a second stage is trained on, see `utils.datasets.crops`.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from pydantic import ValidationError
 
 from experiments.sweep.configuration import without_defaults
 from experiments.sweep.file.layers import assign
+from experiments.sweep.file.predictions import FOLDS_FILE, predictions_folder
 from experiments.sweep.file.problems import Report, validation_problems
 from experiments.sweep.file.reader import Node, Place, read_text
 from experiments.sweep.file.winners import Winner, Winners
@@ -25,6 +29,7 @@ from experiments.sweep.schema.sweep_file import SweepFile
 from utils.errors import Problem, UserError, nearest
 
 _REFERENCE = re.compile(r"\$\{winner:(?P<body>.*)\}", re.DOTALL)
+_FILES = re.compile(r"\$\{(?P<what>predictions|folds):\s*(?P<sweep>[A-Za-z0-9][A-Za-z0-9_.-]*)\s*\}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _EXAMPLE = "${winner:encoders.model.encoder}"
 _OWN_WORDS = ("name", "question", "base")
@@ -56,13 +61,15 @@ class References:
     """Resolves every reference in a tree.
 
     root: the tree with values in place of references. told: a line for each that was resolved. waiting: a line for
-    each that stays open. merge: whether equal configurations may come of what was put in.
+    each that stays open. predicted: full names of the sweeps whose predictions are asked for. merge: whether equal
+    configurations may come of what was put in.
     """
 
     def __init__(self, root: Node, winners: Winners, stages: Stages) -> None:
         self._winners, self._stages = winners, stages
         self.told: list[str] = []
         self.waiting: list[str] = []
+        self.predicted: dict[str, Winner] = {}
         self._problems: list[tuple[Place, Problem]] = []
         self._open: list[tuple[Place, Node | None]] = []
         name = root.content.get("name")
@@ -120,12 +127,10 @@ class References:
         text = node.content
         if place[0] in _OWN_WORDS:
             raise _refusal(text, "must be written out; a reference stands for the value of a setting")
+        if (files := _FILES.fullmatch(text)) is not None:
+            return self._file(place, node, files["what"], self._full_name(text, files["sweep"]))
         reference = self._parsed(text)
-        full = self._winners.full_name(reference.sweep)
-        if full == self._own:
-            raise _refusal(text, "refers to the sweep that it stands in")
-        if full in self._stages.after:
-            raise _refusal(text, f"refers to {reference.sweep}, a later stage of the journey")
+        full = self._full_name(text, reference.sweep)
         if full in self._stages.before:
             settings = self._stages.before[full]
             value = None if settings is None else _lookup(settings, reference.key)
@@ -142,6 +147,37 @@ class References:
         [value] = reference.fallback
         self.told.append(f"{spell(place)} = {_shown(reference.key, value)}: {full} has no results here")
         return _node(value, node.source)
+
+    def _file(self, place: Place, node: Node, what: str, full: str) -> Node:
+        """The path of the predictions of a sweep, or of their folds. Raises UserError."""
+        text = node.content
+        if full in self._stages.before:
+            if (settings := self._stages.before[full]) is not None and (fault := _untested(settings)):
+                raise _refusal(text, f"needs a prediction for every case, but {full} {fault}")
+            self._open.append((place, None))
+            self.waiting.append(f"{spell(place)} waits for the predictions of {full}")
+            return node
+        winner = self._winner(text, full)
+        if winner is None:
+            names = self._winners.names()
+            message = f"{full} has no results in {self._winners.results}; run it first: {self._winners.command(full)}"
+            raise _refusal(text, message, nearest(full, names), names)
+        if fault := _untested(winner.settings):
+            raise _refusal(text, f"needs a prediction for every case, but {full} {fault}")
+        self.predicted[full] = winner
+        path = predictions_folder(self._winners.results, winner)
+        path = path if what == "predictions" else path / FOLDS_FILE
+        self.told.append(f"{spell(place)} = {path}, of {winner}")
+        return _node(str(path), node.source)
+
+    def _full_name(self, text: str, sweep: str) -> str:
+        """The full name of the sweep that is referred to. Raises UserError for what cannot be."""
+        full = self._winners.full_name(sweep)
+        if full == self._own:
+            raise _refusal(text, "refers to the sweep that it stands in")
+        if full in self._stages.after:
+            raise _refusal(text, f"refers to {sweep}, a later stage of the journey")
+        return full
 
     def _winner(self, text: str, full: str) -> Winner | None:
         try:
@@ -220,6 +256,15 @@ def _lookup(settings: Mapping[str, Any], key: str) -> Any:
     for step in split(key):
         value = value.get(step) if isinstance(value, Mapping) else None
     return value
+
+
+def _untested(settings: Mapping[str, Any]) -> str:
+    """Why not every case of a sweep has been in a test part; '' where all have. Folds of a file tell later."""
+    folds = settings.get("folds", {})
+    k, use, given = folds.get("k"), folds.get("use"), folds.get("from")
+    if (given is None and k == 1) or given == "split":
+        return "tests only a part of them (folds.k: 1, or the parts of the data's own)"
+    return f"runs only {use} of its {k} folds" if given is None and use is not None and use < k else ""
 
 
 def _is_reference(node: Node) -> bool:

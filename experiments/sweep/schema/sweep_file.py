@@ -7,10 +7,11 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
+from experiments.sweep.schema.part import Part, Registered
 from experiments.sweep.schema.search import Notify, Racing, Resources, SearchSettings
 from experiments.sweep.schema.settings import Settings
 
-_TABLES = ("_folds", "_epochs", "_cases", "_audit", "_classification")
+_TABLES = ("_folds", "_epochs", "_cases", "_audit", "_cascade", "_classification")
 
 
 def _no_table(name: str) -> str:
@@ -42,3 +43,5 @@ class SweepFile(Settings):
     """What the runs may use."""
     notify: Notify = Field(default_factory=Notify)
     """Who is told when the sweep ends."""
+    tracking: Annotated[Part, Registered("experiments.tracking", "TRACKERS")] = Part("none")
+    """The dashboard that mirrors the sweep: mlflow, wandb or tensorboard, or {mlflow: {uri: http://127.0.0.1:5000}}."""
