@@ -244,12 +244,27 @@ def _predicted(words: tuple[str, ...], request: pytest.FixtureRequest) -> None:
     output = request.getfixturevalue("tmp_path")
     given = ["--results", str(place.results), "--image", str(place.busi), "--output", str(output)]
     export = words[5:7] if "--export" in words else ()
+    if export:
+        pytest.importorskip("onnxscript")
     told = _run([sys.executable, *words[1:5], *given, *export])
     assert "results/predictions/encoders" in README
     if export:
         assert "Exported:" in told and len(list(output.glob("*.onnx"))) == 1
     else:
         assert "30 of 30 images predicted" in told and len(list(output.rglob("*_mask.png"))) == 30
+
+
+def _looked_at(words: tuple[str, ...], request: pytest.FixtureRequest) -> None:
+    """On the workplace's images; the viewer without its window."""
+    if words[2].endswith("explain"):
+        pytest.importorskip("pytorch_grad_cam")
+    place: Workplace = request.getfixturevalue("finished")
+    output = request.getfixturevalue("tmp_path")
+    viewing = words[2].endswith("view")
+    # The winner has no root of its own here: images are named for both.
+    given = ["--results", str(place.results), "--image", str(place.busi), "--output", str(output)]
+    told = _run([sys.executable, *words[1:5], *given, *["--contact-sheet"] * viewing])
+    assert ("A contact sheet instead" if viewing else "30 of 30 explained") in told and list(output.glob("*.png"))
 
 
 def _metrics_table(words: tuple[str, ...], request: pytest.FixtureRequest) -> None:
@@ -311,6 +326,8 @@ def _runner(words: tuple[str, ...]) -> tuple[Runner | None, bool]:
             return _made_again, True
         case ["python", "-m", "experiments.predict", "--sweep", "encoders", *_]:
             return _predicted, True
+        case ["python", "-m", "experiments.explain" | "experiments.view", "--sweep", "encoders", *_]:
+            return _looked_at, True
         case ["python", "-m", "utils.metrics.table"]:
             return _metrics_table, False
         case ["python", "-m", "utils.datasets.miniatures", *_]:

@@ -50,7 +50,7 @@ def predict(options: argparse.Namespace, console: Console, interruption: Interru
     for note in selection.notes:
         say(note)
     output = options.output or _default_output(options)
-    _make(output)
+    make_output(output)
     reader = reader_of(selection.runs[0].settings)
     if options.export:
         from experiments.prediction.export import export_ensemble  # only then its libraries are asked for
@@ -110,7 +110,8 @@ def device_named(name: str) -> torch.device:
     return torch.device(wanted)
 
 
-def _make(folder: Path) -> None:
+def make_output(folder: Path) -> None:
+    """Makes the folder that results go to, before anything is computed. Raises UserError where that fails."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

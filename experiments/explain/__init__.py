@@ -1,0 +1,1 @@
+"""``python -m experiments.explain``: what the networks of a sweep look at."""

@@ -1,0 +1,1 @@
+"""``python -m experiments.view``: predictions looked at in a window."""
