@@ -48,7 +48,11 @@ CALLS = list(calls())
 
 
 def test_nothing_runs_what_a_file_says() -> None:
-    assert [(place, name) for place, name, _ in CALLS if name in FORBIDDEN or name.endswith(".extractall")] == []
+    running = [(place, name) for place, name, _ in CALLS if name in FORBIDDEN or name.endswith(".extractall")]
+    # The export that was written a moment before, which is asked whether it answers as PyTorch does.
+    assert [(place.partition(":")[0], name) for place, name in running] == [
+        ("experiments/prediction/export/formats.py", "torch.jit.load")
+    ]
     # The annotations of our own registered parts, as `inspect.signature` reads them.
     assert {place.partition(":")[0] for place, name, _ in CALLS if name == "eval"} <= {"utils/registry.py"}
 

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from experiments.ledger import Record
 from experiments.opened import OpenedSweep
@@ -22,7 +23,12 @@ from experiments.tracking.results import tracked_sweep
 PATIENCE = 600.0
 """Seconds that a finished sweep waits for its dashboard."""
 
-Job = Callable[[Tracker], None]
+
+class _Job(NamedTuple):
+    """Something to be written. done: set when it has been or has failed; a job that is waited for is always tried."""
+
+    write: Callable[[Tracker], None]
+    done: threading.Event | None = None
 
 
 class Mirror:
@@ -34,7 +40,7 @@ class Mirror:
         """warn: told in one line of what could not be written; nothing is raised for it."""
         self._name, self._tracker, self._warn = name, tracker, warn
         self._sweep, self._results = sweep, results
-        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._known: set[str] | None = None
         self._works = True
         # A daemon: a server that never answers is no reason not to end.
@@ -45,7 +51,7 @@ class Mirror:
     def ended(self, name: str, record: Record, folder: Path) -> None:
         """A run has its record. name: of its configuration, for people."""
         if self._tracker is not None and self._works:
-            self._jobs.put(lambda tracker: self._write(tracker, TrackedRun(name, record, folder)))
+            self._jobs.put(_Job(lambda tracker: self._write(tracker, TrackedRun(name, record, folder))))
 
     def conclude(self, opened: OpenedSweep) -> None:
         """Writes all that is lacking, and what the sweep has come to; returns when that is done or has failed."""
@@ -53,7 +59,6 @@ class Mirror:
             return
         names = {one.id: one.configuration.name for one in opened.planned}
         runs = [TrackedRun(names[run[0]], record, opened.ledger.folder(*run)) for run, record in opened.records.items()]
-        done = threading.Event()
 
         def write_all(tracker: Tracker) -> None:
             self._known = None  # asked anew: what was broken off is not there
@@ -63,14 +68,8 @@ class Mirror:
             if sweep is not None and sweep.identity not in self._identities(tracker):
                 tracker.conclude(sweep)
 
-        def last(tracker: Tracker) -> None:
-            try:
-                write_all(tracker)
-            finally:
-                done.set()
-
-        self._works = True
-        self._jobs.put(last)
+        done = threading.Event()
+        self._jobs.put(_Job(write_all, done))
         if not done.wait(PATIENCE):
             self._say(f"has not answered for {PATIENCE:g} s; the same command tries again")
 
@@ -83,15 +82,18 @@ class Mirror:
         assert tracker is not None, "the thread serves a tracker"
         while (job := self._jobs.get()) is not None:
             try:
-                if not opened:
-                    tracker.open(self._sweep, self._results)
-                    opened = True
-                if self._works:
-                    job(tracker)
+                if self._works or job.done is not None:
+                    if not opened:
+                        tracker.open(self._sweep, self._results)
+                        opened = True
+                    job.write(tracker)
             except Exception as error:
                 reason = str(error).strip().partition("\n")[0][:300]
                 self._say(f"{type(error).__name__}: {reason}; the sweep is none the worse for it")
                 self._works = False
+            finally:
+                if job.done is not None:
+                    job.done.set()
 
     def _write(self, tracker: Tracker, run: TrackedRun) -> None:
         if run.identity not in self._identities(tracker):

@@ -54,7 +54,7 @@ AS_THEY_STAND: dict[str, tuple[Says, ...]] = {
     "a_list": (("a_list.yaml:1", "must be a mapping of keys to values"),),
     "no_name": (("name (no_name.yaml:1)", "is missing"),),
     "names_of_nothing": (
-        ("dataset.name (names_of_nothing.yaml:2)", "'busy'", "did you mean 'busi'?", "Valid: busi, folders, "),
+        ("dataset.name (names_of_nothing.yaml:2)", "'busy'", "did you mean 'busi'?", "Valid: busi, crops, folders, "),
         ("dataset.image_sise", "unknown key", "did you mean 'image_size'?"),
         ("dataset.on_error", "got 'ignore'. Valid: stop, skip."),
         ("model.encoder (names_of_nothing.yaml:3)", "'resnet19'", "did you mean 'resnet18'?"),

@@ -152,6 +152,47 @@ def test_wandb_writes_its_files_offline_and_once(opened: OpenedSweep, monkeypatc
     assert {run.identity for run in runs_of(opened)} < ids
 
 
+class Closed:
+    """A tracker that opens at an attempt of a given number, and keeps what it is given."""
+
+    package = "closed"
+
+    def __init__(self, opens_at: int) -> None:
+        self._left, self.concluded = opens_at, 0
+        self.shown: dict[str, str] = {}
+
+    def open(self, sweep: str, results: Path) -> None:
+        self._left -= 1
+        if self._left > 0:
+            raise OSError("nobody answers")
+
+    def known(self) -> set[str]:
+        return set(self.shown)
+
+    def write(self, run: TrackedRun) -> None:
+        self.shown[run.identity] = run.title
+
+    def conclude(self, sweep: Any) -> None:
+        self.concluded += 1
+
+
+@pytest.mark.parametrize(("opens_at", "warnings"), [(1, 0), (2, 1), (99, 2)])
+def test_what_cannot_be_opened_is_tried_again_at_the_end_and_then_left(
+    opened: OpenedSweep, opens_at: int, warnings: int
+) -> None:
+    said: list[str] = []
+    tracker = Closed(opens_at)
+    mirror = Mirror("closed", tracker, "made", opened.results, said.append)
+    for run in runs_of(opened):
+        mirror.ended(run.name, run.record, run.folder)
+    mirror.conclude(opened)  # returns, whether or not anybody answers
+    mirror.close()
+    assert len(said) == warnings and all("OSError: nobody answers" in text for text in said)
+    there = opens_at < 99
+    assert sorted(tracker.shown.values()) == (sorted(expected(opened)) if there else [])
+    assert tracker.concluded == there
+
+
 @pytest.fixture
 def address() -> str:
     """Of this machine, where nobody listens."""
