@@ -310,7 +310,7 @@ def _runner(words: tuple[str, ...]) -> tuple[Runner | None, bool]:
         case ["pip", "install", "-e", _]:
             return _install, False
         case ["pytest"] | ["pytest", "-m", "not slow"]:
-            return _tests, False
+            return _tests, True
         case ["python", "run_sweep.py", "sweeps/journey.yaml", *_]:
             return _journey, True
         case ["python", "run_sweep.py", _, *options]:

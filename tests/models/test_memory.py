@@ -67,9 +67,8 @@ MORE = (
 )
 
 
-@pytest.mark.parametrize(
-    "encoder", ["shufflenet_v2_x0_5", *(pytest.param(name, marks=pytest.mark.slow) for name in MORE)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("encoder", ["shufflenet_v2_x0_5", *MORE])
 def test_the_estimate_is_what_the_allocator_gives_out(encoder: str) -> None:
     found, measured = estimated(encoder), allocated(encoder)
     assert found.peak == pytest.approx(measured, rel=0.25)

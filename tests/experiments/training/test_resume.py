@@ -56,7 +56,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     "stopped early": {"training.early_stopping": {"patience": 1}, "training.epochs": 20, "training.lr": 1e-7},
 }
 
-SLOW_RECIPES = ("adam, plateau", "stochastic depth", "our own encoder", "sgd, plateau, warm-up")
+SLOW_RECIPES = {*RECIPES} - {"adamw, cosine", "no diagnosis"}
 
 
 def state_of(folder: Path, name: str) -> dict[str, Any]:

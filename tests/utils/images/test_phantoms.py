@@ -124,6 +124,7 @@ def test_malignant_lesions_shadow_and_benign_ones_enhance_more_often_than_not() 
     assert np.mean(behind("malignant")) < -2
 
 
+@pytest.mark.slow
 def test_most_lesions_are_darker_than_their_surroundings_but_not_all() -> None:
     contrasts = []
     for seed in range(60):
@@ -156,6 +157,7 @@ def test_mask_of_a_near_duplicate_moves_with_its_lesion() -> None:
     assert min(overlaps) < 1.0
 
 
+@pytest.mark.slow
 def test_unrelated_phantoms_are_not_taken_for_near_duplicates() -> None:
     thumbnails = np.array([thumbnail(phantom(LABELS[seed % 3], seed)[0]) for seed in range(90)])
     pairs = np.corrcoef(thumbnails)[np.triu_indices(90, 1)]

@@ -30,6 +30,7 @@ from utils.errors import UserError
 from utils.images.phantoms import phantom
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*torch.jit.*:FutureWarning")
 def test_torchscript_answers_as_the_ensemble_and_tells_how_it_is_fed(
     sweep: Any, predict: Callable[..., int], tmp_path: Path
