@@ -44,14 +44,13 @@ os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
 """
 
 
-@pytest.hookimpl(tryfirst=True)  # before the plugin looks at the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Slow tests that start Ray, which takes all cores, run one after the other; quick ones go on beside them."""
-    for item in items:
-        folder = item.path.parent
-        starts_ray = folder.name in _WITH_PROCESSES or folder in (PROJECT / "tests", PROJECT / "tests" / "experiments")
-        if starts_ray and item.get_closest_marker("slow"):
-            item.add_marker(pytest.mark.xdist_group("processes"))
+    """Slow tests that start Ray come first: they take longest, and what comes last is waited for by one core."""
+    items.sort(key=lambda item: not (_starts_ray(item.path.parent) and item.get_closest_marker("slow")))
+
+
+def _starts_ray(folder: Path) -> bool:
+    return folder.name in _WITH_PROCESSES or folder in (PROJECT / "tests", PROJECT / "tests" / "experiments")
 
 
 class Command:
