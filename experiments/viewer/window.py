@@ -112,6 +112,8 @@ def _show(desk: Desk, view: View) -> None:
     if not desk.is_ready(view):
         cv2.imshow(TITLE, cv2.cvtColor(desk.picture(view, predicted=False), cv2.COLOR_RGB2BGR))
         cv2.waitKey(1)  # draws it, before the networks take their time
+        if not _is_open():
+            return  # what is shown now would open another window
     cv2.imshow(TITLE, cv2.cvtColor(desk.picture(view), cv2.COLOR_RGB2BGR))
 
 
