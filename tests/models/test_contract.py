@@ -70,7 +70,7 @@ def networks() -> Iterator[Any]:
     yield from ({"encoder": name} for name in FAMILIES)
     yield from (pytest.param({"encoder": name}, marks=pytest.mark.slow) for name in HEAVY)
     for encoder in DECODER_ENCODERS:
-        slow = encoder in ("vgg11", "tu-convnext_atto")
+        slow = _name(encoder) != "resnet18"
         for name in DECODERS:
             if (_name(encoder), name) in IMPOSSIBLE:
                 continue
@@ -79,7 +79,8 @@ def networks() -> Iterator[Any]:
     for name in ATTENTION:
         yield {"encoder": "resnet18", "decoder": ("attention_unet", {}), "attention": (name, {})}
         if not _needs_a_gate(name):
-            yield {"encoder": "mit_b0", "decoder": ("unet", {}), "attention": (name, {})}
+            parts = {"encoder": "mit_b0", "decoder": ("unet", {}), "attention": (name, {})}
+            yield pytest.param(parts, marks=pytest.mark.slow)
     for name in BOTTLENECKS:
         yield {"encoder": "resnet18", "bottleneck": (name, {})}
         yield pytest.param({"encoder": "efficientnet-b0", "bottleneck": (name, {})}, marks=pytest.mark.slow)
