@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experiments.console.command import answered
+from experiments.console.options import add_device, count
 
 PROGRAM = "-m experiments.explain"
 
@@ -26,7 +27,7 @@ def parser() -> argparse.ArgumentParser:
     add("--sweep", required=True, help="the name of the sweep, such as encoders for results/encoders.csv")
     add("--run", metavar="ID", help="another configuration than that of rank 1, or one run of it: <id>, <id>/fold-<i>")
     which = command.add_mutually_exclusive_group()
-    which.add_argument("--cases", type=_count, default=6, metavar="N", help="test cases of each class (default: 6)")
+    which.add_argument("--cases", type=count, default=6, metavar="N", help="test cases of each class (default: 6)")
     pictures = "other images instead: files, folders or patterns, explained by the mean over all folds' networks"
     which.add_argument("--image", nargs="+", metavar="PATH", help=pictures)
     add("--masks", type=Path, metavar="FOLDER", help="true masks of --image (default: x_mask.png beside x.png)")
@@ -37,9 +38,7 @@ def parser() -> argparse.ArgumentParser:
         "shown (default: the deepest feature)"
     )
     add("--layer", nargs="+", default=(), metavar="LAYER", help=layers)
-    device = command.add_mutually_exclusive_group()
-    device.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, mps (default: the best there is)")
-    device.add_argument("--gpu", dest="device", metavar="N", help="the number of a GPU, from 0")
+    add_device(command)
     add("--results", type=Path, default=Path("results"), metavar="FOLDER", help="of the sweep (default: results)")
     add("--output", type=Path, metavar="FOLDER", help="where files go (default: <results>/explanations/<sweep>)")
     return command
@@ -52,12 +51,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from experiments.explanation.command import explain
 
     return answered(lambda console, interruption: explain(options, console, interruption), PROGRAM, arguments)
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be 1 or more: {text!r}")
-    return int(text)
 
 
 if __name__ == "__main__":

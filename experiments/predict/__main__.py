@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experiments.console.command import answered
+from experiments.console.options import add_device, count
 
 PROGRAM = "-m experiments.predict"
 _WRITTEN = ("mask", "probability", "sheet")
@@ -30,10 +31,8 @@ def parser() -> argparse.ArgumentParser:
     add("--export", choices=("onnx", "torchscript"), help=verified)
     which = command.add_mutually_exclusive_group()
     which.add_argument("--run", metavar="ID", help="another configuration, or one run of it: <id>, <id>/fold-<i>")
-    which.add_argument("--top", type=_count, default=1, metavar="N", help="the N best configurations (default: 1)")
-    device = command.add_mutually_exclusive_group()
-    device.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, mps (default: the best there is)")
-    device.add_argument("--gpu", dest="device", metavar="N", help="the number of a GPU, from 0")
+    which.add_argument("--top", type=count, default=1, metavar="N", help="the N best configurations (default: 1)")
+    add_device(command)
     add("--results", type=Path, default=Path("results"), metavar="FOLDER", help="of the sweep (default: results)")
     add("--output", type=Path, metavar="FOLDER", help="where files go (default: <results>/predictions/<sweep>)")
     add("--masks", type=Path, metavar="FOLDER", help="true masks, for metrics (default: x_mask.png beside x.png)")
@@ -46,7 +45,7 @@ def parser() -> argparse.ArgumentParser:
     add("--size", type=_sizes, default=(), metavar="N,N", help=sizes)
     clahe = "another clip limit of CLAHE, 0 for none; 'adaptive' takes the one at which the networks are most confident"
     add("--clahe", type=_clip_limit, metavar="LIMIT", help=clahe)
-    add("--batch-size", type=_count, metavar="N", help="images at once (default: 4, on a GPU 16)")
+    add("--batch-size", type=count, metavar="N", help="images at once (default: 4, on a GPU 16)")
     return command
 
 
@@ -61,12 +60,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from experiments.prediction.command import predict
 
     return answered(lambda console, interruption: predict(options, console, interruption), PROGRAM, arguments)
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be 1 or more: {text!r}")
-    return int(text)
 
 
 def _area(text: str) -> int:

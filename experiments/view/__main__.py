@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experiments.console.command import answered
+from experiments.console.options import add_device, count
 
 PROGRAM = "-m experiments.view"
 
@@ -26,10 +27,8 @@ def parser() -> argparse.ArgumentParser:
     add("--image", required=True, nargs="+", metavar="PATH", help="images, folders or patterns such as 'data/*.png'")
     which = command.add_mutually_exclusive_group()
     which.add_argument("--run", metavar="ID", help="another configuration, or one run of it: <id>, <id>/fold-<i>")
-    which.add_argument("--top", type=_count, default=1, metavar="N", help="the N best configurations (default: 1)")
-    device = command.add_mutually_exclusive_group()
-    device.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, mps (default: the best there is)")
-    device.add_argument("--gpu", dest="device", metavar="N", help="the number of a GPU, from 0")
+    which.add_argument("--top", type=count, default=1, metavar="N", help="the N best configurations (default: 1)")
+    add_device(command)
     add("--results", type=Path, default=Path("results"), metavar="FOLDER", help="of the sweep (default: results)")
     add("--output", type=Path, metavar="FOLDER", help="where saved files go (default: <results>/views/<sweep>)")
     add("--masks", type=Path, metavar="FOLDER", help="true masks (default: x_mask.png beside x.png)")
@@ -44,12 +43,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from experiments.viewer.command import view
 
     return answered(lambda console, interruption: view(options, console, interruption), PROGRAM, arguments)
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be 1 or more: {text!r}")
-    return int(text)
 
 
 if __name__ == "__main__":
