@@ -254,7 +254,7 @@ def test_what_check_raises_ends_it_promptly_and_the_workers_with_it(
 
     with pytest.raises(Stop), ray_cluster(None):
         sweep.execute("Endless", check=check)
-    assert time.monotonic() - raised[0] < 10 * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+    assert time.monotonic() - raised[0] < 10
     [pid] = sweep.attempts(sweep.of("advanced")[0])
     deadline = time.monotonic() + 10
     while psutil.pid_exists(pid) and time.monotonic() < deadline:
