@@ -6,7 +6,7 @@ import json
 import sys
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import psutil
@@ -33,9 +33,11 @@ def main(part: str, with_head: bool, folder: Path) -> None:
                 time.sleep(0.1)
             time.sleep(1.5)
             for process in psutil.Process().children(recursive=True):
-                if f"/{part} " in " ".join(process.cmdline()):
-                    killed.append(process.pid)
-                    process.kill()
+                # Ray's helpers come and go: one that is gone by now is none to kill.
+                with suppress(psutil.NoSuchProcess):
+                    if f"/{part} " in " ".join(process.cmdline()):
+                        process.kill()
+                        killed.append(process.pid)
 
         threading.Thread(target=kill, daemon=True).start()
 
