@@ -15,7 +15,7 @@ from utils.registry import Registry
 _NOT_IDENTITY = {
     "dataset": {"root", "on_error", "options"},
     "folds": set(fields_of(FoldSettings)),
-    "training": {"snapshots"},
+    "training": {"snapshots", "checkpoint_overhead"},
 }
 
 
@@ -39,8 +39,9 @@ class Configuration:
         data_hash: of the cases, from the audit. split_hash: of the folds. code: the semantic version of
         the training code. Beside these, every setting but ``dataset.root``, ``dataset.on_error``,
         ``dataset.options`` (all three: the data's hash), ``folds`` (the split's): the same folds, drawn or
-        read from a file, are the same folds; and ``training.snapshots``, which says what is kept. Name, question,
-        order, search, racing and resources are no settings and have no part in it.
+        read from a file, are the same folds; and ``training.snapshots`` and ``training.checkpoint_overhead``, which
+        say what is kept and how often. Name, question, order, search, racing and resources are no settings and have no
+        part in it.
 
         A setting at its default, or an option of a part at its own, is left out of the hash, so that a key which a
         later version adds, with a default that means "as before", leaves all results in place. A default may

@@ -20,12 +20,13 @@ from experiments.ledger.lock import RunLock
 from experiments.ledger.record import CHECKPOINT, TABLES, Record, RecordError, commit, read, seal
 from experiments.sweep import Settings
 from experiments.training.adjustments import AT_START, IN_TEST, Adjustments, OutOfMemoryError
+from experiments.training.checkpoint import BEST, LAST, PREVIOUS
 from experiments.training.evaluation import SNAPSHOTS, cases_csv, inference_milliseconds
 from experiments.training.history.clock import PhaseClock
 from experiments.training.history.epoch import write_epochs
 from experiments.training.memory import give_back_memory, memory_at_rest, out_of_memory, too_few_cases
 from experiments.training.network import network_cost
-from experiments.training.run import BEST, LAST, PREVIOUS, DivergedError, TrainingRun, device_of
+from experiments.training.run import DivergedError, TrainingRun, device_of
 from experiments.training.spec import RunSpec
 from models.cost import Cost
 from utils.faults import interruption_behind
@@ -100,7 +101,15 @@ class Execution:
         return self._ended()
 
     def close(self) -> None:
-        """Gives the run's lock back and lets go of the network; safe to call twice."""
+        """Keeps what is not on disk yet, gives the run's lock back and lets go of the network; safe to call twice."""
+        if self._run is not None:
+            try:
+                self._run.keep()
+            except OSError as error:  # a full disk, say: the next attempt repeats an epoch or a few
+                warnings.warn(f"{self.spec.folder}: the last epochs are not kept ({error})", stacklevel=2)
+        self._let_go()
+
+    def _let_go(self) -> None:
         self._run = None
         self._lock.release()
         give_back_memory()
@@ -146,7 +155,7 @@ class Execution:
         run.adjusted.at_lower_rate(training.lr, len(run.history) + 1).write(self.spec.folder)
         for name in (LAST, BEST, PREVIOUS, "epochs.csv", SNAPSHOTS):
             (self.spec.folder / name).unlink(missing_ok=True)
-        self.close()
+        self._let_go()
         return Progress(0, training.epochs, None, ended=False)
 
     def _leave_for_less_memory(self, error: Exception) -> None:
@@ -164,7 +173,7 @@ class Execution:
             return  # the batch is of one case itself
         if further is not None:
             further.write(self.spec.folder)
-            self.close()
+            self._let_go()
             raise OutOfMemoryError(further.notes[-1]) from None
 
     def _when(self) -> str:
@@ -176,7 +185,7 @@ class Execution:
     def _ended(self) -> Progress:
         epochs = len(self._run.history) if self._run else 0
         objective = self._run.history[-1].objective if self._run and self._run.history else None
-        self.close()
+        self._let_go()
         return Progress(epochs, epochs, objective, ended=True)
 
     def _finish(self, run: TrainingRun) -> None:

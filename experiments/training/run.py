@@ -14,9 +14,9 @@ import numpy as np
 import torch
 
 from experiments.sweep import Settings
-from experiments.training import checkpoint
 from experiments.training.adjustments import Adjustments
 from experiments.training.batches import EVALUATED_AT_ONCE, Batch, fold_batches
+from experiments.training.checkpoint import Keeper, Pace
 from experiments.training.evaluation import SNAPSHOTS, Evaluation, NotFiniteError, Snapshots, evaluate
 from experiments.training.evaluation.snapshots import cases_to_show
 from experiments.training.history.clock import PhaseClock
@@ -40,8 +40,8 @@ class DivergedError(ArithmeticError):
 class TrainingRun:
     """Network, optimizer and history of one run. `step` trains an epoch; `done` says when to stop.
 
-    Everything random is seeded by (run, purpose, epoch[, case]); state goes to ``last.pt`` after every
-    epoch, and a new object with the same spec goes on from there.
+    Everything random is seeded by (run, purpose, epoch[, case]); state goes to ``last.pt`` between epochs, as often
+    as the settings let it, and a new object with the same spec goes on from there.
 
     clock: takes down where the time goes; what earlier attempts have spent is added to it.
     """
@@ -68,6 +68,9 @@ class TrainingRun:
         self.peak_memory = PeakMemory(self.device)
         self.peak_memory.start()
         self._build()
+        parameters = sum(one.nbytes for one in self.network.parameters())
+        pace = Pace(self.settings.training.checkpoint_overhead, parameters)
+        self._keeper, self._unkept = Keeper(spec.folder, self._identity(), self.device, pace), False
         self._resume()
 
     def _build(self) -> None:
@@ -129,8 +132,8 @@ class TrainingRun:
         return sum(epoch.seconds for epoch in self.history)
 
     def step(self) -> Epoch:
-        """Trains one epoch, validates, keeps the checkpoint if it is the best, writes ``last.pt``."""
-        started = time.perf_counter()
+        """Trains one epoch and validates; writes ``best.pt`` and ``last.pt`` where they are due."""
+        started, self._unkept = time.perf_counter(), False
         number_of_epoch = len(self.history) + 1
         lr = self.learning_rate.value
         torch.manual_seed(derive_seed(self.spec.seed, "epoch", number_of_epoch))
@@ -146,15 +149,38 @@ class TrainingRun:
         self.learning_rate.step(objective)
         if self._is_best(objective):
             self.best = (objective, number_of_epoch)
-            self._save_best(number_of_epoch)
         seconds = time.perf_counter() - started
         epoch = Epoch(number_of_epoch, lr, train_loss, objective, validation, seconds)
         self.history.append(epoch)
         if self.shown:
             self.snapshots = self.snapshots.after(number_of_epoch, [found.maps[position] for position in self.shown])
             self.snapshots.write(self.spec.folder / SNAPSHOTS)
-        self._save_last()
+        self._unkept = True
+        if self.done or self._keeper.due:
+            self.keep()
+        elif self._best_is_last():
+            self._keeper.set_best(self.network, number_of_epoch)
         return epoch
+
+    def keep(self) -> None:
+        """Writes what the last epoch came to, unless that is on disk, or an epoch was broken off since."""
+        if not self._unkept:
+            return
+        state = {
+            "best": list(self.best) if self.best else None,
+            "history": [vars(epoch) for epoch in self.history],
+            "adjusted": list(self.adjusted.notes),
+            "spent": self.clock.spent(),
+            **{name: self.parts()[name].state_dict() for name in self._not_in_best()},
+        }
+        self._keeper.write(state, self._as_best() if self._best_is_last() else None)
+        self._unkept = False
+
+    def _best_is_last(self) -> bool:
+        return self.best is not None and self.best[1] == len(self.history)
+
+    def _as_best(self) -> dict[str, Any]:
+        return {"network": self.network.state_dict(), "epoch": len(self.history)}
 
     def _validate(self) -> Evaluation:
         """The network as it is, on the validation part."""
@@ -217,32 +243,13 @@ class TrainingRun:
             return True
         return objective < self.best[0] if self.settings.objective.mode == "min" else objective > self.best[0]
 
-    def _save_best(self, epoch: int) -> None:
-        # A run that is killed before last.pt knows of the new one will ask for the old one.
-        with contextlib.suppress(FileNotFoundError):
-            (self.spec.folder / BEST).replace(self.spec.folder / PREVIOUS)
-        state = {"network": self.network.state_dict(), "epoch": epoch}
-        checkpoint.save(self.spec.folder / BEST, {**state, **self._identity()})
-
-    def _save_last(self) -> None:
-        state = {
-            "best": list(self.best) if self.best else None,
-            "history": [vars(epoch) for epoch in self.history],
-            "adjusted": list(self.adjusted.notes),
-            "spent": self.clock.spent(),
-            **self._identity(),
-            **{name: self.parts()[name].state_dict() for name in self._not_in_best()},
-        }
-        checkpoint.save(self.spec.folder / LAST, state)
-        (self.spec.folder / PREVIOUS).unlink(missing_ok=True)
-
     def _not_in_best(self) -> list[str]:
         """The parts without which ``best.pt`` is not enough to go on from. Writing takes as long as some steps."""
         if self.best is None:
             return [*self.parts()]
         if self.done:
             return []
-        return [name for name in self.parts() if name != "network" or self.best[1] < len(self.history)]
+        return [name for name in self.parts() if name != "network" or not self._best_is_last()]
 
     def parts(self) -> dict[str, Any]:
         """What training changes, by its name in ``last.pt``."""
@@ -255,17 +262,12 @@ class TrainingRun:
         return {"configuration": self.spec.configuration, "fold": self.spec.fold, "seed": self.spec.seed, **rate}
 
     def _resume(self) -> None:
-        state = checkpoint.load(self.spec.folder / LAST, self.device)
+        state = self._keeper.last()
         if state is None:
             return
-        fault = ""
-        if any(state.get(key) != self._identity().get(key) for key in ("configuration", "fold", "seed", "lr")):
-            fault = "last.pt is of another run"
-        elif not self.adjusted.follow(state.get("adjusted", ())):
+        fault = self._keeper.fault(state)
+        if not fault and not self.adjusted.follow(state.get("adjusted", ())):
             fault = "last.pt was trained with adjustments that are lost"
-        elif state["best"] is not None and not self._has_best_of(state["best"][1]):
-            # It is damaged or gone: the checkpoint to report is missing.
-            fault = f"best.pt is not that of epoch {state['best'][1]}"
         if fault:
             warnings.warn(f"{self.spec.folder}: {fault}; starting over", stacklevel=2)
             return
@@ -285,23 +287,14 @@ class TrainingRun:
         if kept is not None and kept.continues(self.snapshots):
             self.snapshots = kept.until(len(self.history))
 
-    def _has_best_of(self, epoch: int) -> bool:
-        """Whether the best checkpoint is that of an epoch; one that was replaced just before a kill is put back."""
-        for name in (BEST, PREVIOUS):
-            state = checkpoint.load(self.spec.folder / name, self.device)
-            if state is not None and state["epoch"] == epoch:
-                (self.spec.folder / name).replace(self.spec.folder / BEST)
-                return True
-        return False
-
     def load_best(self) -> None:
         """Puts the best checkpoint into the network; notes in `adjustments` if there is none."""
         if self.best is None:
             # No validation case had a defined objective: nothing to choose by, and no reason to hide it.
-            self._save_best(len(self.history))
+            self._keeper.write_best(self._as_best())
             self.adjustments.append("validation objective undefined: last epoch kept")
             return
-        state = checkpoint.load(self.spec.folder / BEST, self.device)
+        state = self._keeper.best()
         if state is None:
             raise FileNotFoundError(
                 f"the checkpoint of epoch {self.best[1]} is missing: {self.spec.folder / 'best.pt'}"
@@ -310,7 +303,6 @@ class TrainingRun:
 
 
 _PARTS = ("train", "validation", "test")
-BEST, PREVIOUS, LAST = "best.pt", "previous.pt", "last.pt"
 
 
 def device_of(name: str) -> torch.device:

@@ -23,6 +23,7 @@ METRIC_OPTIONS = "metrics"
 _NOT_VARIED = {
     "dataset.on_error": "decides which cases there are, not how they are trained on",
     "folds.use": "says how many folds are run, not what a fold is",
+    "training.checkpoint_overhead": "says how much of a run a kill may cost, not how it is trained",
     "training.snapshots": "says what a run keeps, not how it is trained",
 }
 

@@ -20,7 +20,7 @@ from experiments.training.execution import Execution
 from utils.faults import interruption_behind
 from utils.files import disk_full
 
-REPOSITORY = Path(__file__).parents[3]
+REPOSITORY = Path(__file__).parents[4]
 STATE = {"network": {"weight": torch.arange(3000.0), "bias": torch.ones(3)}, "epoch": 7, "best": [0.5, 3]}
 
 
