@@ -9,7 +9,7 @@ from pathlib import Path
 from experiments.leaderboard import Entry, Leaderboard
 from experiments.ledger import Ledger, Record
 from experiments.preparation import PlannedConfiguration, StageProgress, Survey, open_sources, survey
-from experiments.racing import Field, Rules
+from experiments.racing import RUNG_SHARE, Field, Rules
 from experiments.search import planned_in
 from experiments.sweep import Sweep
 from utils.errors import Problem, UserError
@@ -84,7 +84,9 @@ def field_of(
     if sweep.racing.epochs == "asha" and sweep.resources.storage is not None:
         message = "is not available with resources.storage, from which a run's epochs come only at its end"
         raise UserError(Problem("racing.epochs", message, value="asha"))
-    rules = Rules(sweep.racing.alpha, sweep.racing.margin, halving=2 if sweep.racing.epochs == "asha" else 0)
+    racing = sweep.racing
+    at_rung = RUNG_SHARE if racing.epochs == "asha" else 1.0
+    rules = Rules(racing.alpha, racing.margin, rung_share=at_rung, fold_share=racing.fold_share)
     epochs = min(one.configuration.settings.training.epochs for one in planned)
     runners = [(one.id, one.folds) for one in planned]
     field = Field(runners, sweep.objective.metric, sweep.objective.mode, rules, epochs, ledger.folder)

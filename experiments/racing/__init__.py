@@ -7,9 +7,10 @@ Covered: the confidence bound of a lead (`bound`), the race over folds (`race`),
 from experiments.racing.bound import FoldTable, Leads, Noise, critical_lead, leads_of, noise_of
 from experiments.racing.field import Field
 from experiments.racing.marshal import Marshal
-from experiments.racing.race import FoldScores, Race, Rules, Run, Stop, pilots_of, rungs_of
+from experiments.racing.race import RUNG_SHARE, FoldScores, Race, Rules, Run, Stop, pilots_of, rungs_of
 
 __all__ = [
+    "RUNG_SHARE",
     "Field",
     "FoldScores",
     "FoldTable",

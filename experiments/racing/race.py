@@ -6,8 +6,10 @@ fold i compares all that entered the round on exactly the folds 0 to i. So what 
 the runs came to, never of the order in which they ended: it is worked out anew when a configuration fails, and
 whoever was stopped because of it runs again.
 
-With halving fold 0 is run in pieces: at each rung the worse part is stopped by its validation scores at that epoch.
-Later folds are not: by then a configuration has test scores, which say more than a handful of validation cases.
+Confidence saves little where many are nearly as good, as encoders often are. Who wants one of the best, and not to
+know who is worse, has successive halving (Jamieson, Talwalkar 2016) beside it, of folds and of epochs: only a share of
+those that ran a fold runs the next, and fold 0 pauses at rungs, where the worse part is stopped by its validation
+scores. Later folds do not: by then a configuration has test scores, which say more than a handful of validation cases.
 Asynchronous halving (Li et al. 2020) would decide by who came first; this one waits until all have reached the rung.
 """
 
@@ -26,21 +28,27 @@ Run = tuple[str, int]
 """A configuration's id and a fold."""
 
 
+RUNG_SHARE = 0.67
+"""What goes on at the rung of a race that halves epochs: after half of them a validation part cannot tell more."""
+
+
 @dataclass(frozen=True)
 class Rules:
     """When a configuration is stopped.
 
     alpha: how often a race may stop the true best, over all its decisions. margin: the lead, in the objective's unit,
     that must be exceeded with confidence. pilots: how many run fold 1 before the decision after fold 0; None for
-    `pilots_of`, 0 for none, and then the first decision waits for two folds of all. halving: one in so many goes on at
-    each rung of fold 0, but never fewer than `kept`; 0 for no rungs.
+    `pilots_of`, 0 for none, and then the first decision waits for two folds of all. rung_share: how many go on at each
+    rung of fold 0, but never fewer than `kept`; 1 for no rungs. fold_share: how many of those that ran a fold run the
+    next, but never fewer than two, and then there are no pilots; 1 for all. What shares stop, `alpha` does not cover.
     """
 
     alpha: float = 0.01
     margin: float = 0.02
     pilots: int | None = None
-    halving: int = 0
+    rung_share: float = 1.0
     kept: int = 4
+    fold_share: float = 1.0
 
 
 def pilots_of(configurations: int) -> int:
@@ -68,7 +76,8 @@ class FoldScores:
 class Stop:
     """Why a configuration was stopped: after fold `fold` it was `lead` behind `leader`, and at least `bound`.
 
-    rung: the epoch of fold 0 after which it was stopped instead, by validation scores; its bound is then NaN.
+    rung: the epoch of fold 0 after which it was stopped instead, by validation scores. bound: NaN then, and where it
+    was only not among the share that goes on.
     """
 
     leader: str
@@ -82,27 +91,30 @@ class Stop:
         if self.rung is not None:
             after = f"epoch {self.rung} of fold {self.fold}"
             return f"{name} is raced out after {after}: {leader} is better by {self.lead:.4f} on its validation part"
-        lead = f"{leader} leads by {self.lead:.4f}, with confidence by {self.bound:.4f}"
+        lead = f"{leader} leads by {self.lead:.4f}"
+        if math.isnan(self.bound):
+            return f"{name} is raced out after fold {self.fold}: {lead}, and others are nearer"
+        lead += f", with confidence by {self.bound:.4f}"
         return f"{name} is raced out after fold {self.fold}: {lead}"
 
 
 def rungs_of(epochs: int) -> tuple[int, ...]:
-    """After which epochs of fold 0 halving compares: a quarter and a half of them."""
-    return tuple(sorted({epochs // 4, epochs // 2} - {0, epochs}))
+    """After which epochs of fold 0 halving compares: half of them. A quarter says too little, by replays of a grid."""
+    return (epochs // 2,) if epochs > 1 else ()
 
 
 class Race:
     """One race.
 
     configurations: their ids; equals run in this order. folds: how many each has to run. rungs: epochs of fold 0,
-    ascending, after which `Rules.halving` compares.
+    ascending, after which `Rules.rung_share` of them go on.
     """
 
     def __init__(
         self, configurations: Sequence[str], folds: int, rules: Rules = Rules(), rungs: Sequence[int] = ()
     ) -> None:
         self.configurations, self.folds, self.rules = tuple(configurations), folds, rules
-        self.rungs = tuple(rungs) if rules.halving else ()
+        self.rungs = tuple(rungs) if rules.rung_share < 1 else ()
         self._results: dict[Run, FoldScores] = {}
         self._reached: dict[tuple[str, int], float] = {}
         self._promises: dict[str, float] = {}
@@ -233,8 +245,9 @@ class Race:
             noise = noise_of(self._scores(pilots, 2), len(pilots) / len(self._runners))
             self._judge(1, noise, looks, frozenset(pilots))
         for fold in range(1, self.folds):
+            self._cut(fold)
             yield self._stage(fold)
-            if 0 < fold < self.folds - 1:
+            if fold < self.folds - 1:
                 ranked = self._rankable(fold + 1)
                 self._judge(fold + 1, noise_of(self._scores(ranked, fold + 1)), looks)
 
@@ -243,7 +256,9 @@ class Race:
         return [(one, fold) for one in (self._by_promise(self._runners) if fold else self._runners)]
 
     def _pilots(self) -> list[str]:
-        """The best on fold 0; none where all would be."""
+        """The best on fold 0; none where all would be, or where these would be more than go on."""
+        if self.rules.fold_share < 1:
+            return []
         ranked = self._by_promise(self._rankable(1))
         count = pilots_of(len(ranked)) if self.rules.pilots is None else self.rules.pilots
         return ranked[:count] if 2 <= count < len(ranked) else []
@@ -251,15 +266,27 @@ class Race:
     def _halve(self, rung: int) -> None:
         """Stops those with the worse validation scores at a rung; of equals the later ones."""
         order = self._by_promise(self._runners)
-        keep = max(math.ceil(len(order) / self.rules.halving), self.rules.kept)
+        keep = max(math.ceil(len(order) * self.rules.rung_share), self.rules.kept)
         for one in order[keep:]:
             lead = self._reached[order[0], rung] - self._reached[one, rung]
             self._stopped[one] = Stop(order[0], 0, lead, math.nan, rung)
         self._runners = order[:keep]
 
+    def _cut(self, folds: int) -> None:
+        """Stops those with the worse scores on the first folds, and whoever has none; of equals the later ones."""
+        ranked = sorted(self._rankable(folds), key=lambda one: self._scores([one], folds).mean(), reverse=True)
+        if self.rules.fold_share == 1 or not ranked:
+            return
+        keep = max(math.ceil(len(self._runners) * self.rules.fold_share), 2)
+        for one in self._runners:
+            if one not in ranked[:keep]:
+                lead = float((self._scores(ranked[:1], folds) - self._scores([one], folds)).mean())
+                self._stopped[one] = Stop(ranked[0], folds - 1, lead, math.nan)
+        self._runners = ranked[:keep]
+
     def _judge(self, folds: int, noise: Noise, looks: int, spared: frozenset[str] = frozenset()) -> None:
         """Stops whom the best is ahead of with confidence."""
-        self._judged = True
+        self._judged = self.rules.fold_share == 1
         ranked = self._rankable(folds)
         if len(ranked) < 2:
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,10 +25,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add = command.add_argument
     add("sweep", type=Path, help="where its tables are, such as results/encoders")
     add("--metric", default="dice", help="the objective, a metric of cases (default: dice)")
-    add("--alpha", type=_share, nargs="+", default=[0.01, 0.02, 0.05, 0.1, 0.2], help="one or more (0.01 to 0.2)")
-    add("--margin", type=_margin, nargs="+", default=[0.0, 0.02], help="one or more (0 and 0.02)")
+    add("--alpha", type=_share, nargs="+", help="one or more (0.01 to 0.2; with more than one --fold-share, 0.01)")
+    add("--margin", type=_margin, nargs="+", help="one or more (0 and 0.02; with more than one --fold-share, 0.02)")
     add("--replays", type=_count, default=2000, help="races for each alpha and margin (default: 2000)")
-    add("--halving", type=_count, help="also halve runs at a quarter and a half of fold 0: one in so many goes on")
+    add("--rung-share", type=_kept, default=1.0, help="also stop runs at half of fold 0: such a share goes on")
+    add("--fold-share", type=_kept, nargs="+", default=[1.0], help="at most such a share of a fold's runs the next")
     add("--slots", type=_count, default=2, help="runs at the same time (default: 2)")
     options = command.parse_args(arguments)
     return answered(lambda console, interruption: replay_sweep(options, console), PROGRAM, arguments)
@@ -52,13 +54,14 @@ def replay_sweep(options: argparse.Namespace, console: Console) -> int:
         f"training; the winner is {grid.names[grid.winner]}, {len(grid.tied) - 1} are tied with it; "
         f"{options.replays} replays each"
     )
+    several = len(set(options.fold_share)) > 1
+    alphas = options.alpha or ([Rules().alpha] if several else [0.01, 0.02, 0.05, 0.1, 0.2])
+    margins = options.margin or ([Rules().margin] if several else [0.0, 0.02])
     found = []
-    for margin in sorted(set(options.margin)):
-        for alpha in sorted(set(options.alpha)):
-            found.append(
-                replay(grid, Rules(alpha, margin, halving=options.halving or 0), options.replays, options.slots)
-            )
-            say(found[-1].sentence())
+    for margin, alpha, share in itertools.product(*map(_ascending, (margins, alphas, options.fold_share))):
+        rules = Rules(alpha, margin, rung_share=options.rung_share, fold_share=share)
+        found.append(replay(grid, rules, options.replays, options.slots))
+        say(found[-1].sentence())
     folder = results / "figures" / sweep
     folder.mkdir(parents=True, exist_ok=True)
     with styled("replay"):
@@ -67,8 +70,16 @@ def replay_sweep(options: argparse.Namespace, console: Console) -> int:
     return 0
 
 
+def _ascending(values: Sequence[float]) -> list[float]:
+    return sorted(set(values))
+
+
 def _share(text: str) -> float:
     return _number(text, 0.5, zero=False)
+
+
+def _kept(text: str) -> float:
+    return 1.0 if float(text) == 1 else _number(text, 1.0, zero=False)
 
 
 def _margin(text: str) -> float:

@@ -48,8 +48,9 @@ class Replays:
 
 def describe(rules: Rules) -> str:
     """The rules in words."""
-    halving = f", halving by {rules.halving}" if rules.halving else ""
-    return f"alpha {rules.alpha:g}, margin {rules.margin:g}{halving}"
+    rungs = f", {rules.rung_share:g} at the rung" if rules.rung_share < 1 else ""
+    folds = f", {rules.fold_share:g} after each fold" if rules.fold_share < 1 else ""
+    return f"alpha {rules.alpha:g}, margin {rules.margin:g}{rungs}{folds}"
 
 
 def replay(grid: Grid, rules: Rules, count: int, slots: int = 2) -> Replays:

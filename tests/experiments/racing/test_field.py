@@ -59,8 +59,7 @@ def test_a_failed_configuration_has_no_more_to_run(raced: Callable[..., OpenedSw
 
 def test_halving_reads_the_validation_scores(raced: Callable[..., OpenedSweep]) -> None:
     opened = raced(8, SKILLS, "racing.epochs=asha", "racing.margin=1")
-    assert [name for name, status in statuses(opened).items() if status == "raced_out"] == ["d", "f", "bad", "worse"]
-    assert opened.left == 4
+    assert [name for name, status in statuses(opened).items() if status == "raced_out"] == ["bad", "worse"]
 
 
 def test_what_is_tested_on_other_cases_cannot_race(finished_sweep: Callable[..., Sweep], tmp_path: Path) -> None:

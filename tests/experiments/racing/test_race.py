@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -138,8 +139,9 @@ def test_the_order_of_arrival_changes_nothing(seed: int, slots: int, data: st.Da
     rng = np.random.default_rng(seed)
     grid = Grid(rng.uniform(0.3, 0.8, 9).tolist(), seed=seed)
     failing = data.draw(st.sampled_from(["", *grid.names]))
-    expected, _ = grid.race(failing=failing)
-    race, out = Race(grid.names, grid.folds), []
+    rules = Rules(fold_share=data.draw(st.sampled_from([1.0, 0.5, 0.33])))
+    expected, _ = grid.race(rules, failing=failing)
+    race, out = Race(grid.names, grid.folds, rules), []
     while not race.over:
         for run in [*race.wanted, *race.early()]:
             if len(out) < slots and run not in out:
@@ -149,10 +151,10 @@ def test_the_order_of_arrival_changes_nothing(seed: int, slots: int, data: st.Da
     assert race.stopped == expected.stopped
 
 
-def test_halving_stops_the_worse_part_at_each_rung() -> None:
-    rules = Rules(halving=2, kept=2)
+def test_the_worse_part_is_stopped_at_each_rung() -> None:
+    rules = Rules(rung_share=0.5, kept=2)
     grid = Grid([0.5 + number / 100 for number in range(8)], noise=0)
-    race = Race(grid.names, 2, rules, rungs_of(20))
+    race = Race(grid.names, 2, rules, (5, 10))
     assert race.rungs == (5, 10) and race.until == 5
     for number, name in enumerate(grid.names):
         assert race.until == 5
@@ -167,4 +169,48 @@ def test_halving_stops_the_worse_part_at_each_rung() -> None:
 
 
 def test_rungs_of_short_trainings_are_few() -> None:
-    assert [rungs_of(epochs) for epochs in (1, 2, 3, 4, 60)] == [(), (1,), (1,), (1, 2), (15, 30)]
+    assert [rungs_of(epochs) for epochs in (1, 2, 3, 4, 60)] == [(), (1,), (1,), (2,), (30,)]
+
+
+@pytest.mark.parametrize(
+    ("count", "folds", "share", "expected"),
+    [(12, 3, 0.33, [12, 4, 2]), (24, 3, 0.33, [24, 8, 3]), (12, 5, 0.33, [12, 4, 2, 2, 2]), (9, 3, 1.0, [9, 9, 9])],
+)
+def test_a_share_goes_on_after_each_fold(count: int, folds: int, share: float, expected: list[int]) -> None:
+    """The noise is too large for confidence to stop anybody, and no fold of pilots is run."""
+    grid = Grid([number / 100 for number in range(count)], folds=folds, noise=2.0)
+    race, done = grid.race(Rules(fold_share=share, pilots=0, margin=0.9))
+    ran = [[name for name, fold in done if fold == number] for number in range(folds)]
+    assert [len(names) for names in ran] == expected
+    if share == 1:
+        assert not race.stopped
+        return
+    for number, (names, following) in enumerate(itertools.pairwise(ran)):
+
+        def mean(name: str, folds: int = number + 1) -> float:
+            return sum(grid.of((name, fold)).value for fold in range(folds)) / folds
+
+        assert set(following) == set(sorted(names, key=mean)[-len(following) :])
+        for name in set(names) - set(following):
+            stop = race.stopped[name]
+            assert stop.fold == number and stop.rung is None and math.isnan(stop.bound)
+            assert stop.lead == pytest.approx(mean(stop.leader) - mean(name)) and stop.lead >= 0
+            assert "others are nearer" in stop.sentence(name, stop.leader) and "nan" not in stop.sentence(name, "b")
+
+
+def test_when_one_that_went_on_fails_the_next_takes_its_place() -> None:
+    grid = Grid([0.9, 0.8, 0.7, 0.6, 0.5, 0.4], noise=0.01)
+    rules = Rules(fold_share=0.5, margin=0.99)
+    assert {*grid.race(rules)[0].stopped} == {"c2", "c3", "c4", "c5"}
+    race, done = grid.race(rules, failing="c1")
+    assert {*race.stopped} == {"c3", "c4", "c5"} and {fold for name, fold in done if name == "c2"} == {0, 1, 2}
+
+
+def test_idle_slots_get_no_run_of_two_folds_ahead_while_there_is_a_cut_to_come() -> None:
+    grid = Grid([number / 10 for number in range(8)], folds=4, noise=0.001)
+    race = Race(grid.names, 4, Rules(fold_share=0.5, margin=0.99))
+    for name in grid.names:
+        race.enter((name, 0), grid.of((name, 0)))
+    for run in list(race.wanted)[:3]:
+        race.enter(run, grid.of(run))
+    assert {fold for _, fold in race.early()} == {2}

@@ -93,16 +93,23 @@ def test_a_race_that_stops_nobody_costs_the_grid(tables: Callable[..., Path]) ->
 
 def test_halving_costs_what_was_trained_until_the_rungs(tables: Callable[..., Path]) -> None:
     grid = read_grid(tables(), "made", "dice")
-    found = replay(grid, Rules(halving=4, kept=1, pilots=0, margin=0.99), 5, slots=1)
-    # All of eight to epoch 2, two of them to epoch 4, one to the end of all folds.
-    assert found.seconds.tolist() == pytest.approx([(8 * 2 + 2 * 2 + 1 * 4 + 2 * 8) / (8 * 3 * 8)] * 5)
+    found = replay(grid, Rules(rung_share=0.25, kept=1, pilots=0, margin=0.99), 5, slots=1)
+    # All of eight to epoch 4, two of them to the end of all folds.
+    assert found.seconds.tolist() == pytest.approx([(8 * 4 + 2 * 4 + 2 * 2 * 8) / (8 * 3 * 8)] * 5)
     assert found.winner.all()
+
+
+def test_a_share_of_each_fold_costs_just_that(tables: Callable[..., Path]) -> None:
+    grid = read_grid(tables(), "made", "dice")
+    found = replay(grid, Rules(fold_share=0.5, margin=0.99), 5, slots=1)
+    assert found.runs.tolist() == pytest.approx([(8 + 4 + 2) / 24] * 5) == found.seconds.tolist()
+    assert found.own.all() and found.regret.tolist() == [0] * 5
 
 
 def test_regret_is_what_the_resampled_table_would_have_had(tables: Callable[..., Path]) -> None:
     grid = read_grid(tables(), "made", "dice")
     blind = Grid(**{**vars(grid), "curves": -grid.curves})  # validation that says the opposite
-    found = replay(blind, Rules(halving=8, kept=1), 5)
+    found = replay(blind, Rules(rung_share=0.1, kept=1), 5)
     assert not found.own.any() and found.regret.mean() == pytest.approx(0.6, abs=0.05)
 
 
