@@ -63,7 +63,7 @@ def predict(options: argparse.Namespace, console: Console, interruption: Interru
     images = find_images(options.image, output)
     if images.left_out:
         say(f"{images.left_out} files are masks of images beside them, and no images")
-    inference = Inference(options.size, options.tta, options.clahe)
+    inference = Inference(options.size, options.tta, options.clahe, options.amp)
     threshold = _threshold(options, selection, ensemble, inference, say)
     batch_size = options.batch_size or (_ON_CPU if ensemble.device.type == "cpu" else _ON_GPU)
     wishes = Wishes(inference, threshold.value, options.min_area, options.write, batch_size)

@@ -27,12 +27,14 @@ class Inference:
 
     sizes: pixels of the longer side, one or several; none is that of training. flips: whether they also see each
     image mirrored in its rows, its columns and both. clip_limit: of CLAHE, 0 for none; None as in training,
-    ``adaptive`` chosen image by image: see `Ensemble.predict_all`.
+    ``adaptive`` chosen image by image: see `Ensemble.predict_all`. amp: bf16 is faster on processors that have it, and
+    its answers differ in the third digit.
     """
 
     sizes: tuple[int, ...] = ()
     flips: bool = False
     clip_limit: float | Literal["adaptive"] | None = None
+    amp: Literal["none", "bf16"] = "none"
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,8 @@ class Ensemble:
             for _, preparation in members:
                 if preparation not in inputs:
                     inputs[preparation] = self._batch([preparation(image) for image in images])
-            answers = [_answer(member.network, inputs[preparation], inference.flips) for member, preparation in members]
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=inference.amp == "bf16"):
+                answers = [_answer(one.network, inputs[preparation], inference.flips) for one, preparation in members]
             maps, diagnoses = _combined(answers)
             for row in range(len(images)):
                 passes[row].append(_Pass(maps[row], len(members)))

@@ -1,12 +1,13 @@
 """Images per second through ``experiments.predict``, against a loop that takes one image after the other.
 
-    python tests/benchmarks/prediction.py [--images 2000] [--encoders resnet18 ...] [--size 128] [--members 3]
+    python tests/benchmarks/prediction.py [--images 2000] [--encoders resnet18 ...] [--size 128] [--amp bf16]
 
 The images are made ones, as PNG files. Both sides read, preprocess (median and CLAHE), resize, ask the same networks,
 resize the averaged map to the image's size and write the mask as PNG:
 
 - loop: as one would write it: one image at a time, all cores of torch on each;
-- flow: what the command does, with its table; --write adds probability maps and sheets to this side alone.
+- flow: what the command does, with its table; --write adds probability maps and sheets to this side alone, --amp bf16
+  mixed precision.
 
 Both are timed in turns, on `--share` of the images for the loop, whose images all take the same. Memory is this
 process's resident size over the images of the last flow; ms are of the processor, all threads together, for one image:
@@ -36,7 +37,7 @@ import numpy as np  # noqa: E402
 import psutil  # noqa: E402
 import torch  # noqa: E402
 
-from experiments.prediction import Ensemble, Member  # noqa: E402
+from experiments.prediction import Ensemble, Inference, Member  # noqa: E402
 from experiments.prediction.images.flow import Flow, Wishes  # noqa: E402
 from experiments.prediction.images.sources import Source, find_images  # noqa: E402
 from experiments.prediction.images.truth import TrueMasks  # noqa: E402
@@ -95,10 +96,11 @@ def loop(ensemble: Ensemble, sources: Sequence[Source], output: Path) -> tuple[f
 
 
 def flow(
-    ensemble: Ensemble, sources: Sequence[Source], output: Path, kinds: tuple[str, ...]
+    ensemble: Ensemble, sources: Sequence[Source], output: Path, given: argparse.Namespace
 ) -> tuple[float, list[float]]:
     """Seconds of the command's way; and the resident MiB after every twentieth of the images."""
-    made = Flow(ensemble, Wishes(kinds=kinds, batch_size=4), output, TrueMasks(), read_image)  # type: ignore[arg-type]
+    wishes = Wishes(Inference(amp=given.amp), kinds=tuple(given.write), batch_size=4)
+    made = Flow(ensemble, wishes, output, TrueMasks(), read_image)
     process, sizes, rows = psutil.Process(), [], {}
     started = time.perf_counter()
     for row in made.run(sources, os.cpu_count() or 1, lambda: None):
@@ -114,7 +116,7 @@ def measure(encoder: str, sources: tuple[Source, ...], given: argparse.Namespace
     """Prints the figures of one encoder; whether the bars are held."""
     ensemble = ensemble_of(encoder, given.members, given.size)
     some = sources[: max(8, round(len(sources) * given.share))]
-    flow(ensemble, sources[:16], folder / "warm", ("mask",))
+    flow(ensemble, sources[:16], folder / "warm", given)
     loop(ensemble, sources[:8], folder / "warm_loop")
     loops, flows, inside, sizes = [], [], [], [0.0]
     processor = {"loop": 0.0, "flow": 0.0}
@@ -125,7 +127,7 @@ def measure(encoder: str, sources: tuple[Source, ...], given: argparse.Namespace
         inside.append(within / seconds)
         processor["loop"] += (time.process_time() - clock) / len(some) / given.turns
         clock = time.process_time()
-        seconds, sizes = flow(ensemble, sources, folder / f"{encoder}_{turn}", tuple(given.write))
+        seconds, sizes = flow(ensemble, sources, folder / f"{encoder}_{turn}", given)
         processor["flow"] += (time.process_time() - clock) / len(sources) / given.turns
         flows.append(seconds / len(sources))
         shutil.rmtree(folder / f"{encoder}_{turn}")
@@ -148,6 +150,7 @@ def main() -> int:
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--share", type=float, default=0.1, help="of the images that the loop takes")
     parser.add_argument("--write", nargs="+", default=["mask"], choices=["mask", "probability", "sheet"])
+    parser.add_argument("--amp", choices=["none", "bf16"], default="none")
     given = parser.parse_args()
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
     print(f"{given.images} images of about {given.side} pixels, {given.members} networks at {given.size} pixels")

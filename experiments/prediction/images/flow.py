@@ -72,7 +72,8 @@ class Flow:
     def __post_init__(self) -> None:
         self.table = PredictionTable(self.ensemble.classes)
         wishes = self.wishes
-        asked = [list(wishes.inference.sizes), wishes.inference.flips, wishes.inference.clip_limit]
+        how = wishes.inference
+        asked = [list(how.sizes), how.flips, how.clip_limit, how.amp]
         self.made_by = digest([self.ensemble.identity, asked, wishes.threshold, wishes.min_area])
         # On a GPU a batch takes it as a whole, and two would take twice the memory.
         on_cpu = self.ensemble.device.type == "cpu"

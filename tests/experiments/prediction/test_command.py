@@ -142,6 +142,13 @@ def test_bad_images_are_reported_and_the_others_predicted(
     assert rows()["cut.png"]["error"] == ""
 
 
+def test_what_was_predicted_in_another_precision_is_predicted_again(sweep: Any, predict: Predict, rows: Rows) -> None:
+    assert predict("--image", sweep.images / "normal") == 0
+    before = rows()
+    assert predict("--image", sweep.images / "normal", "--amp", "bf16") == 0
+    assert all(rows()[name] != before[name] and not rows()[name]["error"] for name in before)
+
+
 def test_masks_may_come_later_and_from_elsewhere(sweep: Any, predict: Predict, rows: Rows, tmp_path: Path) -> None:
     data, truth = tmp_path / "data", tmp_path / "truth"
     data.mkdir()

@@ -63,6 +63,13 @@ def test_a_batch_answers_as_its_images_do_alone(ensemble: Ensemble, image: np.nd
             assert found.clip_limit == single.clip_limit
 
 
+def test_mixed_precision_is_near_and_not_the_default(ensemble: Ensemble, image: np.ndarray) -> None:
+    exact, mixed = ensemble.predict(image), ensemble.predict(image, Inference(amp="bf16"))
+    assert not np.array_equal(exact.probability, mixed.probability)
+    assert mixed.probability == pytest.approx(exact.probability, abs=0.02) and mixed.probability.dtype == np.float32
+    assert mixed.classes == pytest.approx(exact.classes, abs=0.02)
+
+
 def test_with_flips_a_mirrored_image_gets_the_mirrored_answer(ensemble: Ensemble, image: np.ndarray) -> None:
     square = np.ascontiguousarray(image[:64, :64])
     inference = Inference(flips=True)
