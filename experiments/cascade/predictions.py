@@ -32,7 +32,7 @@ from experiments.sweep.file.predictions import FOLDS_FILE, predictions_folder, r
 from experiments.sweep.file.winners import Winner
 from experiments.training.evaluation import NotFiniteError
 from utils.datasets import Case, Dataset
-from utils.datasets.crops import BOXES_FILE, COLUMNS, DATASET_FILE, Box
+from utils.datasets.crops import BOXES_FILE, COLUMNS, DATASET_FILE, boxes_of
 from utils.datasets.opening import open_dataset
 from utils.errors import Problem, UserError
 from utils.files import write_atomically, write_text_atomically
@@ -105,7 +105,7 @@ def predict_out_of_fold(results: Path, winner: Winner, on_progress: StageProgres
 
 def _opened(results: Path, winner: Winner) -> _FirstStage:
     """Raises UserError for what cannot be built upon."""
-    records = records_of(results, winner)
+    records = records_of(results, winner.sweep, winner.row["configuration"])
     split, groups = _folds(results, records[0])
     ran, tested = {record.fold for record in records}, {case for fold in split.folds for case in fold.test}
     if missing := [fold.index for fold in split.folds if fold.index not in ran]:
@@ -168,14 +168,8 @@ def _row(first: _FirstStage, fold: int, case: str, mask: np.ndarray) -> tuple[ob
 
 def _boxes(mask: np.ndarray) -> tuple[str, str]:
     """The boxes around all of a mask and around its largest connected part, as text; '' for an empty mask."""
-    count, _, statistics, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
-    if count == 1:
-        return "", ""
-    left, top = statistics[1:, cv2.CC_STAT_LEFT], statistics[1:, cv2.CC_STAT_TOP]
-    right, bottom = left + statistics[1:, cv2.CC_STAT_WIDTH], top + statistics[1:, cv2.CC_STAT_HEIGHT]
-    largest = int(statistics[1:, cv2.CC_STAT_AREA].argmax())
-    whole = Box(int(top.min()), int(left.min()), int(bottom.max()), int(right.max()))
-    return str(whole), str(Box(int(top[largest]), int(left[largest]), int(bottom[largest]), int(right[largest])))
+    found = boxes_of(mask)
+    return ("", "") if found is None else (str(found[0]), str(found[1]))
 
 
 def _kept(paths: Sequence[Path]) -> list[np.ndarray] | None:

@@ -17,6 +17,7 @@ from experiments.explanation.sheet import MOST_ROWS, Panels, panels, sheet
 from experiments.explanation.subjects import Subject, given, tested
 from experiments.explanation.table import FILE, Row, measured, summary, write
 from experiments.prediction import Selection, open_ensemble, select_runs
+from experiments.prediction.cascaded import CROPS
 from experiments.prediction.command import device_named, make_output, trained_on
 from experiments.prediction.images.files import write_sheet
 from experiments.prediction.images.sources import find_images
@@ -68,8 +69,11 @@ def _subjects(
     if not options.image:
         say("Test cases, each explained by the network of the fold that it was tested in, which has never seen it")
         return tested(selection, options.cases)
+    if selection.runs[0].settings.dataset.name == CROPS:
+        message = f"the networks of {selection.sweep} see crops that a first stage finds; without it, test cases are"
+        raise UserError(Problem("--image", f"{message} explained, each by its crop", value=" ".join(options.image)))
     sources = find_images(options.image, output).sources
-    if known := trained_on(sources, selection):
+    if known := trained_on(sources, selection, options.results):
         say(f"{known} of the images lie in the folder of the sweep's own data: most of the networks have seen them")
     reader = reader_of(selection.runs[0].settings)
     return given(sources, TrueMasks(options.masks), reader, len(selection.runs))

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from experiments.console.display import shown
 from experiments.console.interruption import Interruption
+from experiments.prediction.cascaded import notes_on, open_for_images, uncut
 from experiments.prediction.ensemble import Ensemble, Inference
 from experiments.prediction.images.flow import Flow, Wishes
 from experiments.prediction.images.progress import FolderProgress
@@ -21,7 +22,7 @@ from experiments.prediction.images.sources import Source, find_images
 from experiments.prediction.images.table import FILE, Row
 from experiments.prediction.images.truth import TrueMasks
 from experiments.prediction.preparation import reader_of
-from experiments.prediction.selection import Selection, open_ensemble, select_runs
+from experiments.prediction.selection import Selection, select_runs
 from experiments.prediction.threshold import DEFAULT, Threshold, validation_threshold
 from experiments.training.evaluation import NotFiniteError
 from utils.errors import Problem, UserError
@@ -45,13 +46,13 @@ def predict(options: argparse.Namespace, console: Console, interruption: Interru
         console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     selection = select_runs(options.results, options.sweep, options.run, options.top)
-    ensemble = open_ensemble(selection, device_named(options.device))
+    ensemble = open_for_images(selection, device_named(options.device), options.results)
     say(f"{len(ensemble.members)} networks of {selection.sweep}: {_members(selection)}")
-    for note in selection.notes:
+    for note in (*selection.notes, *notes_on(ensemble)):
         say(note)
     output = options.output or _default_output(options)
     make_output(output)
-    reader = reader_of(selection.runs[0].settings)
+    reader = reader_of(uncut(selection, options.results))
     if options.export:
         from experiments.prediction.export import export_ensemble  # only then its libraries are asked for
 
@@ -73,7 +74,7 @@ def predict(options: argparse.Namespace, console: Console, interruption: Interru
         rows = predict_folder(flow, images.sources, console, interruption)
     except NotFiniteError as error:
         raise UserError(Problem("--run", f"{error}; choose another one")) from error
-    return _summarised(rows, images.sources, selection, output, say)
+    return _summarised(rows, images.sources, selection, options.results, output, say)
 
 
 def predict_folder(
@@ -154,14 +155,19 @@ def _threshold(
 
 
 def _summarised(
-    rows: dict[str, Row], sources: tuple[Source, ...], selection: Selection, output: Path, say: Callable[[str], None]
+    rows: dict[str, Row],
+    sources: tuple[Source, ...],
+    selection: Selection,
+    results: Path,
+    output: Path,
+    say: Callable[[str], None],
 ) -> int:
     failed = [rows[source.name] for source in sources if rows[source.name]["error"]]
     scores = [float(row["dice"]) for row in rows.values() if row.get("dice")]
     say(f"{len(sources) - len(failed)} of {len(sources)} images predicted: {shown(output / FILE)}")
     if scores:
         say(f"Mean Dice {mean_over_cases(scores):.4f} over {len(scores)} images with a true lesion")
-        if known := trained_on(sources, selection):
+        if known := trained_on(sources, selection, results):
             say(
                 f"{known} of the images lie in the folder of the sweep's own data, which most members were trained on: "
                 "these numbers flatter; those to believe are in the leaderboard"
@@ -171,8 +177,9 @@ def _summarised(
     return int(bool(failed))
 
 
-def trained_on(sources: tuple[Source, ...], selection: Selection) -> int:
-    """How many images lie in a folder that a member was trained on."""
-    roots = {run.settings.dataset.root for run in selection.runs} - {None}
+def trained_on(sources: tuple[Source, ...], selection: Selection, results: Path) -> int:
+    """How many images lie in a folder that a member was trained on, or a stage before it."""
+    stages = [*(run.settings for run in selection.runs), uncut(selection, results)]
+    roots = {stage.dataset.root for stage in stages} - {None}
     folders = [root.resolve() for root in roots if root is not None]
     return sum(any(source.path.resolve().is_relative_to(folder) for folder in folders) for source in sources)

@@ -13,7 +13,8 @@ import numpy as np
 from experiments.leaderboard.cases import read_cases
 from experiments.ledger.record import Record
 from experiments.racing.marshal import Marshal
-from experiments.racing.race import FoldScores, Race, Rules, Run, Stop, rungs_of
+from experiments.racing.race import Race
+from experiments.racing.rules import FoldScores, Rules, Run, Stop, rungs_of
 from utils.metrics import METRICS
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import heapq
 
-from experiments.racing.race import Race, Run
+from experiments.racing.race import Race
+from experiments.racing.rules import Run
 
 
 class Marshal:

@@ -9,7 +9,8 @@ from rich.console import Console
 
 from experiments.console.display import shown
 from experiments.console.interruption import Interruption
-from experiments.prediction import open_ensemble, select_runs
+from experiments.prediction import select_runs
+from experiments.prediction.cascaded import notes_on, open_for_images, uncut
 from experiments.prediction.command import device_named, make_output, trained_on
 from experiments.prediction.images.files import write_sheet
 from experiments.prediction.images.sources import find_images
@@ -38,10 +39,12 @@ def view(options: argparse.Namespace, console: Console, interruption: Interrupti
     output = options.output or Path(options.results) / "views" / options.sweep
     make_output(output)
     sources = find_images(options.image, output).sources
-    if known := trained_on(sources, selection):
+    if known := trained_on(sources, selection, options.results):
         say(f"{known} of the images lie in the folder of the sweep's own data: most of the networks have seen them")
-    ensemble = open_ensemble(selection, device_named(options.device))
-    desk = Desk(ensemble, sources, TrueMasks(options.masks), reader_of(selection.runs[0].settings))
+    ensemble = open_for_images(selection, device_named(options.device), options.results)
+    for note in notes_on(ensemble):
+        say(note)
+    desk = Desk(ensemble, sources, TrueMasks(options.masks), reader_of(uncut(selection, options.results)))
     reason = "--contact-sheet was given" if options.contact_sheet else obstacle()
     try:
         if not reason:

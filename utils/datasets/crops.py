@@ -135,6 +135,12 @@ class Crops:
         """Where the crop lies in the image: the whole of it where nothing was found."""
         return self._box(self._located[case.id])
 
+    def box_around(self, mask: np.ndarray) -> Box:
+        """Where the crop of an image lies in which a first stage has just found this. mask: bool (height, width)."""
+        found, (height, width) = boxes_of(mask), mask.shape
+        box = None if found is None else found[0] if self.around == "all" else found[1]
+        return self._box(Located("", (height, width), box))
+
     def found(self, case: Case) -> bool:
         """Whether the first stage found anything."""
         return self._located[case.id].box is not None
@@ -217,6 +223,18 @@ class Crops:
         how = 'a sweep\'s own are asked for by root: "${predictions:<sweep>}"; `--demo` runs on made images'
         value = None if self.root is None else str(self.root)
         return UserError(Problem("dataset.root", f"{fault}. Expected: {self.layout}; {how}", value=value))
+
+
+def boxes_of(mask: np.ndarray) -> tuple[Box, Box] | None:
+    """The boxes around all of a mask, bool (height, width), and around its largest connected part; None if empty."""
+    count, _, statistics, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    if count == 1:
+        return None
+    left, top = statistics[1:, cv2.CC_STAT_LEFT], statistics[1:, cv2.CC_STAT_TOP]
+    right, bottom = left + statistics[1:, cv2.CC_STAT_WIDTH], top + statistics[1:, cv2.CC_STAT_HEIGHT]
+    largest = int(statistics[1:, cv2.CC_STAT_AREA].argmax())
+    whole = Box(int(top.min()), int(left.min()), int(bottom.max()), int(right.max()))
+    return whole, Box(int(top[largest]), int(left[largest]), int(bottom[largest]), int(right[largest]))
 
 
 def _read_box(row: Row, column: str, size: tuple[int, int]) -> Box | None:

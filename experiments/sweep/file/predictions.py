@@ -20,18 +20,23 @@ _VERSION = "1"
 
 def predictions_folder(results: Path, winner: Winner) -> Path:
     """``<results>/predictions/<sweep>/<hash of the records>``. Raises UserError as `records_of` does."""
-    records = records_of(results, winner)
+    return folder_of_predictions(results, winner.sweep, winner.row["configuration"])
+
+
+def folder_of_predictions(results: Path, sweep: str, configuration: str) -> Path:
+    """Where the predictions of a configuration are, or would be. Raises UserError as `records_of` does."""
+    records = records_of(results, sweep, configuration)
     made_of = [[record.fold, record.data, record.split, record.files["best.pt"].sha256] for record in records]
-    return results / PREDICTIONS / winner.sweep / digest([_VERSION, winner.row["configuration"], made_of])
+    return results / PREDICTIONS / sweep / digest([_VERSION, configuration, made_of])
 
 
-def records_of(results: Path, winner: Winner) -> list[Record]:
-    """The records of the winner's runs, fold by fold; each is complete and has a checkpoint.
+def records_of(results: Path, sweep: str, configuration: str) -> list[Record]:
+    """The records of a configuration's runs, fold by fold; each is complete and has a checkpoint.
 
     Raises UserError where one is damaged or has none.
     """
-    root = results / "runs" / winner.sweep / winner.row["configuration"]
-    records, where = [], f"the winner of {winner.sweep}"
+    root = results / "runs" / sweep / configuration
+    records, where = [], f"{configuration} of {sweep}"
     for folder in sorted(root.glob("fold-*"), key=lambda path: (len(path.name), path.name)):
         try:
             record = read(folder)

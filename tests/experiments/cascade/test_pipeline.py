@@ -7,13 +7,18 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
 
 from experiments.ledger.record import read
+from experiments.predict.__main__ import main
 from experiments.prediction import open_ensemble, select_runs
+from experiments.prediction.cascaded import first_stage_of
 from utils.datasets.crops import Box, Crops
+from utils.datasets.opening import open_dataset
+from utils.images.reading import read_mask
 from utils.metrics import case_scores
 from utils.splits.table import read_split_table
 
@@ -77,6 +82,30 @@ def test_a_cascade_killed_on_its_way_is_taken_further(pipeline: Any) -> None:
     splits = {path.parent.parent.parent.name: read(path.parent).split for path in pipeline.runs("record.json").values()}
     assert len(set(splits.values())) == 1, splits
     check_scores(pipeline.results, Crops(folder, around="largest"))
+    check_use(pipeline, Crops(folder, around="largest"))
+
+
+def check_use(pipeline: Any, crops: Crops) -> None:
+    """The winner predicts whole images, its first stage before it; without that it refuses."""
+    case = crops.cases()[0]
+    image = open_dataset("phantom", None, {"cases": 30, "height": 64, "width": 64}).read_image(case)
+    cv2.imwrite(str(pipeline.folder / "scan.png"), image)
+    arguments = ["--sweep", "lesion", "--image", str(pipeline.folder / "scan.png"), "--results", str(pipeline.results)]
+    assert main([*arguments, "--device", "cpu"]) == 0
+    drawn = read_mask(pipeline.results / "predictions" / "lesion" / "scan_mask.png")
+    selection = select_runs(pipeline.results, "lesion")
+    second = open_ensemble(selection, torch.device("cpu"))
+    first = open_ensemble(first_stage_of(selection, pipeline.results), torch.device("cpu"))
+    assert [member.name.split("/")[1] for member in first.members] == ["fold-0", "fold-1"]
+    box = crops.box_around(first.predict(image).probability > 0.5)
+    expected = np.zeros(image.shape[:2], bool)
+    expected[box.top : box.bottom, box.left : box.right] = second.predict(box.cut(image)).probability > 0.5
+    assert np.array_equal(drawn.astype(bool), expected)
+
+    for path in pipeline.runs("best.pt").values():
+        if "region" in path.parts:
+            path.unlink()
+    assert main([*arguments, "--output", str(pipeline.folder / "again")]) == 2
 
 
 def check_scores(results: Path, crops: Crops) -> None:
