@@ -11,6 +11,7 @@ from experiments.ledger.lock import RunLock
 from experiments.storage.provisions import fetch, located
 from experiments.storage.store import Store, StoreError
 from experiments.storage.stored_run import StoredRun
+from experiments.training.checkpoint import LAST
 from experiments.training.execution import Execution, Progress
 from experiments.training.spec import RunSpec
 
@@ -20,10 +21,10 @@ _Answer = TypeVar("_Answer")
 class StoredExecution:
     """An `Execution` between two visits to the store.
 
-    Before the first step it fetches what the run reads, and the run's state where the store's is further. After
-    every epoch it puts what has changed, at the end the record, last. A run that has ended elsewhere meanwhile is not
-    gone on with. A store that does not answer holds up the beginning and the end, for five minutes at the most; an
-    epoch that cannot be put goes with the next.
+    Before the first step it fetches what the run reads, and the run's state where the store's is further. Whenever
+    there is a new checkpoint to go on from it puts what has changed, at the end the record, last. A run that has ended
+    elsewhere meanwhile is not gone on with. A store that does not answer holds up the beginning and the end, for five
+    minutes at the most; a checkpoint that cannot be put goes with the next.
     """
 
     training: ClassVar[Callable[[RunSpec], Any]] = Execution
@@ -36,6 +37,7 @@ class StoredExecution:
         self._store = Store(spec.storage)
         self._stored = StoredRun(self._store, spec.sweep, spec.configuration, spec.fold, self.spec.folder)
         self._execution: Any = None
+        self._put_last: int | None = None
 
     def step(self) -> Progress:
         """Trains one epoch, or evaluates and commits after the last, as `Execution.step` does."""
@@ -52,13 +54,19 @@ class StoredExecution:
             raise
         if progress.ended:
             self._patiently(self._stored.put_end)
+            self._execution = None
             return progress
         return self._put(progress)
 
     def close(self) -> None:
-        """As `Execution.close` does."""
-        if self._execution is not None:
-            self._execution.close()
+        """As `Execution.close` does; what that keeps goes to the store, too."""
+        if self._execution is None:
+            return
+        self._execution.close()
+        try:
+            self._put_checkpoint()
+        except StoreError as error:
+            warnings.warn(f"the last epochs are not in the store: {error}", stacklevel=2)
 
     def _fetch(self) -> None:
         fetch(self._store, self._wanted, self.spec)
@@ -72,13 +80,24 @@ class StoredExecution:
     def _put(self, progress: Progress) -> Progress:
         try:
             if self._stored.has_ended():
-                self.close()
+                self._execution.close()
+                self._execution = None
                 self._stored.tidy()
                 return _elsewhere()
-            self._stored.put_state()
+            self._put_checkpoint()
         except StoreError as error:
             warnings.warn(f"epoch {progress.epoch} is not in the store: {error}", stacklevel=2)
         return progress
+
+    def _put_checkpoint(self) -> None:
+        """Puts the state, if there is another checkpoint than the last time: a table of epochs alone is of no use."""
+        try:
+            written = (self.spec.folder / LAST).stat().st_mtime_ns
+        except FileNotFoundError:
+            return  # none yet, or the run has ended
+        if written != self._put_last:
+            self._stored.put_state()
+            self._put_last = written
 
     def _patiently(self, visit: Callable[[], _Answer]) -> _Answer:
         for pause in self.pauses:
