@@ -173,7 +173,7 @@ class TrainingRun:
             "spent": self.clock.spent(),
             **{name: self.parts()[name].state_dict() for name in self._not_in_best()},
         }
-        self._keeper.write(state, self._as_best() if self._best_is_last() else None)
+        self._keeper.write(state, self._as_best() if self._best_is_last() else None, ended=self.done)
         self._unkept = False
 
     def _best_is_last(self) -> bool:

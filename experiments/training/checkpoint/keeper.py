@@ -42,12 +42,13 @@ class Keeper:
             state[name] = value.to("cpu", copy=True)
         self._waiting = {"network": state, "epoch": epoch}
 
-    def write(self, state: Mapping[str, Any], best: Mapping[str, Any] | None = None) -> None:
+    def write(self, state: Mapping[str, Any], best: Mapping[str, Any] | None = None, ended: bool = False) -> None:
         """``best.pt``, if there is a better one, and ``last.pt``.
 
         best: network and epoch that are the best, where they are at hand; else what was `set_best`, if anything was.
+        ended: there are no more epochs; the state has nothing to go on from.
         """
-        with self._pace.writing():
+        with self._pace.writing(whole=not ended):
             best = best or self._waiting
             if best is not None:
                 self.write_best(best)

@@ -19,7 +19,8 @@ class Pace:
     """
 
     _seconds_per_byte: ClassVar[float] = 1e-8
-    """Of the last writing in this process, whichever run's it was; before any, that of a common disk."""
+    """Of the last writing of all that going on needs, whichever run's it was in this process; before any, that of a
+    common disk."""
 
     def __init__(self, share: float, parameters: int, now: Callable[[], float] = time.perf_counter) -> None:
         self._share, self._parameters, self._now = share, parameters, now
@@ -32,9 +33,13 @@ class Pace:
         return self._share >= 1 or spent <= self._share * (self._now() - self._since)
 
     @contextmanager
-    def writing(self) -> Iterator[None]:
-        """Around the writing of a checkpoint: takes its time down. One that fails says nothing about the next."""
+    def writing(self, whole: bool = True) -> Iterator[None]:
+        """Around the writing of a checkpoint: takes its time down. One that fails says nothing about the next.
+
+        whole: nothing is left out; what is written after the last epoch is a part, and quicker.
+        """
         began = self._now()
         yield
         self._since = self._now()
-        Pace._seconds_per_byte = (self._since - began) / max(self._parameters, 1)
+        if whole:
+            Pace._seconds_per_byte = (self._since - began) / max(self._parameters, 1)

@@ -74,6 +74,13 @@ def test_larger_networks_are_expected_to_take_longer() -> None:
     assert again.due and small.due and not large.due
 
 
+def test_a_part_says_nothing_about_the_whole() -> None:
+    clock, before = Clock(), Pace._seconds_per_byte
+    with Pace(0.1, 1000, clock).writing(whole=False):
+        clock.now = 5.0
+    assert Pace._seconds_per_byte == before
+
+
 def test_a_failed_writing_changes_nothing() -> None:
     clock = Clock()
     pace, before = Pace(0.1, 1000, clock), Pace._seconds_per_byte
