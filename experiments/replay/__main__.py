@@ -30,6 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--replays", type=_count, default=2000, help="races for each alpha and margin (default: 2000)")
     add("--rung-share", type=_kept, default=1.0, help="also stop runs at half of fold 0: such a share goes on")
     add("--fold-share", type=_kept, nargs="+", default=[1.0], help="at most such a share of a fold's runs the next")
+    fastest = "count every epoch as the fastest of its configuration, where other work ran beside the sweep"
+    add("--undisturbed", action="store_true", help=fastest)
     add("--slots", type=_count, default=2, help="runs at the same time (default: 2)")
     options = command.parse_args(arguments)
     return answered(lambda console, interruption: replay_sweep(options, console), PROGRAM, arguments)
@@ -47,7 +49,7 @@ def replay_sweep(options: argparse.Namespace, console: Console) -> int:
     from utils.metrics import METRICS
 
     results, sweep = options.sweep.parent, options.sweep.name.removesuffix(".csv")
-    grid = read_grid(results, sweep, options.metric)
+    grid = read_grid(results, sweep, options.metric, options.undisturbed)
     say = lambda text: console.print(text, markup=False, highlight=False, soft_wrap=True)  # noqa: E731
     say(
         f"{sweep}: {len(grid.configurations)} configurations x {grid.folds} folds, {grid.seconds.sum():,.0f} s of "

@@ -44,11 +44,13 @@ class Grid:
         return len(self.cases)
 
 
-def read_grid(results: Path, sweep: str, metric: str) -> Grid:
+def read_grid(results: Path, sweep: str, metric: str, undisturbed: bool = False) -> Grid:
     """Reads ``<sweep>.csv`` and its ``_folds``, ``_epochs`` and ``_cases`` in the folder `results`.
 
-    metric: the objective, one that every case has a share in. Raises UserError for tables that are not there, a sweep
-    that is not complete, configurations that were tested on different cases, and any other metric.
+    metric: the objective, one that every case has a share in. undisturbed: every epoch counts as the fastest one of
+    its configuration, for sweeps that had other work beside them for a part of the time. Raises UserError for tables
+    that are not there, a sweep that is not complete, configurations that were tested on different cases, and any other
+    metric.
     """
     if metric not in METRICS or METRICS[metric].kind != "case":
         known = [name for name, each in METRICS.items() if each.kind == "case"]
@@ -72,7 +74,12 @@ def read_grid(results: Path, sweep: str, metric: str) -> Grid:
             Problem(str(results / sweep), "its configurations have different folds: there is nothing to race")
         )
     cases, groups = _cases(results / f"{sweep}_cases.csv", metric, place, shape, failed)
-    curves, spent = _epochs(results / f"{sweep}_epochs.csv", f"validation_{metric}", sign, place, shape)
+    epochs = _epochs(results / f"{sweep}_epochs.csv", f"validation_{metric}", sign, place)
+    if undisturbed:
+        epochs = _as_fast_as_the_fastest(epochs)
+        for where, (_, durations) in epochs.items():
+            seconds[where] = durations.sum()
+    curves, spent = _courses(epochs, shape)
     board = {row["configuration"]: row for row in _rows(results / f"{sweep}.csv")}
     ranked = {one: int(board[one]["rank"]) for one in configurations if board[one]["rank"]}
     if len(ranked) < 2:
@@ -119,17 +126,32 @@ def _cases(
 
 
 def _epochs(
-    path: Path, column: str, sign: int, place: dict[tuple[str, int], tuple[int, int]], shape: tuple[int, int]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Best validation scores so far, and shares of seconds, after each epoch: (M, k, E) both."""
+    path: Path, column: str, sign: int, place: dict[tuple[str, int], tuple[int, int]]
+) -> dict[tuple[int, int], tuple[np.ndarray, np.ndarray]]:
+    """Of each run its validation scores and the seconds of its epochs."""
     found: dict[tuple[int, int], list[tuple[float, float]]] = {}
     for row in _rows(path):
         score = sign * float(row[column]) if row.get(column) else math.nan
         found.setdefault(place[row["configuration"], int(row["fold"])], []).append((score, float(row["seconds"])))
-    longest = max((len(epochs) for epochs in found.values()), default=0)
+    return {where: (np.array(epochs)[:, 0], np.array(epochs)[:, 1]) for where, epochs in found.items()}
+
+
+def _as_fast_as_the_fastest(
+    epochs: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]],
+) -> dict[tuple[int, int], tuple[np.ndarray, np.ndarray]]:
+    fastest: dict[int, float] = {}
+    for (row, _), (_, seconds) in epochs.items():
+        fastest[row] = min(fastest.get(row, math.inf), float(seconds.min()))
+    return {where: (scores, np.full(len(scores), fastest[where[0]])) for where, (scores, _) in epochs.items()}
+
+
+def _courses(
+    found: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]], shape: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Best validation scores so far, and shares of seconds, after each epoch: (M, k, E) both."""
+    longest = max((len(scores) for scores, _ in found.values()), default=0)
     curves, spent = np.full((*shape, longest), np.nan), np.ones((*shape, longest))
-    for where, epochs in found.items():
-        scores, seconds = np.array(epochs).T
+    for where, (scores, seconds) in found.items():
         best = np.fmax.accumulate(scores)
         curves[where] = np.concatenate([best, np.full(longest - best.size, best[-1])])
         spent[where][: seconds.size] = np.cumsum(seconds) / seconds.sum()

@@ -2,7 +2,7 @@
 
 ``tests/fixtures/racing_grid3.tar.xz`` holds the CSVs of a sweep on 240 images of BUSI at 64 pixels, from scratch.
 Its scores are those of CPUs and can be had again to the byte; its seconds are not: while half of the encoders were
-trained, other work ran beside them, which made these up to four times slower. So what is saved is told in runs, too.
+trained, other work ran beside them, which made these up to four times slower. So epochs count as the fastest ones did.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def grid(tmp_path_factory: pytest.TempPathFactory) -> Grid:
     folder = tmp_path_factory.mktemp("grid")
     with tarfile.open(FIXTURE) as archive:
         archive.extractall(folder, filter="data")
-    return read_grid(folder, "racing_grid3", "dice")
+    return read_grid(folder, "racing_grid3", "dice", undisturbed=True)
 
 
 def test_the_grid_is_whole(grid: Grid) -> None:
@@ -40,8 +40,6 @@ def test_confidence_alone_keeps_the_best_within_alpha(grid: Grid) -> None:
     assert found.seconds.mean() < 1
 
 
-def test_shares_of_folds_and_epochs_halve_the_runs_and_cost_little(grid: Grid) -> None:
+def test_shares_of_folds_and_epochs_halve_the_time_and_cost_little(grid: Grid) -> None:
     found = replay(grid, Rules(rung_share=RUNG_SHARE, fold_share=0.33), REPLAYS)
-    assert found.runs.mean() <= 0.5 and found.tied.mean() >= 0.99 and found.regret.mean() < 0.005
-    dear = replay(grid, Rules(), REPLAYS)
-    assert found.seconds.mean() < 0.7 * dear.seconds.mean()
+    assert found.seconds.mean() <= 0.5 and found.tied.mean() >= 0.99 and found.regret.mean() < 0.005

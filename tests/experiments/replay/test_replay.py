@@ -76,6 +76,20 @@ def test_a_grid_is_what_the_tables_say(tables: Callable[..., Path]) -> None:
     assert grid.spent[2, 1].tolist() == pytest.approx([epoch / EPOCHS for epoch in range(1, EPOCHS + 1)])
 
 
+def test_epochs_may_count_as_the_fastest(tables: Callable[..., Path]) -> None:
+    folder = tables()
+    path = folder / "made_epochs.csv"
+    lines = path.read_text().splitlines()
+    seconds = lines[0].split(",").index("seconds")
+    cells = lines[1].split(",")  # of the first configuration's first epoch
+    cells[seconds] = str(100 * float(cells[seconds]))
+    path.write_text("\n".join([lines[0], ",".join(cells), *lines[2:]]) + "\n")
+    slowed, grid = read_grid(folder, "made", "dice"), read_grid(folder, "made", "dice", undisturbed=True)
+    even = [epoch / EPOCHS for epoch in range(1, EPOCHS + 1)]
+    assert slowed.spent[0, 0].tolist() != pytest.approx(even) and grid.spent[0, 0].tolist() == pytest.approx(even)
+    assert np.unique(grid.seconds).size == 1 and grid.curves.tolist() == slowed.curves.tolist()
+
+
 def test_replays_save_time_and_keep_the_winner(tables: Callable[..., Path]) -> None:
     grid = read_grid(tables(), "made", "dice")
     found = replay(grid, Rules(), 30)
