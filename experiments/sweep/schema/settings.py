@@ -259,9 +259,9 @@ class TrainingSettings(Section):
     """Whether a training that diverges is repeated once, from scratch, at a tenth of the learning rate."""
     snapshots: Annotated[int, Field(ge=0, le=100)] = 0
     """Validation cases of which a run keeps what it drew after every epoch, for an animation; changes no result."""
-    checkpoint_overhead: Annotated[float, Field(gt=0, le=1)] = 0.02
-    """Share of the time that may go into checkpoints to go on from; 1 writes one after every epoch. A kill costs up to
-    what it takes to write one, divided by this, and an epoch. Changes no result."""
+    checkpoint_overhead: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Share of the time that may go into checkpoints to go on from; 1 writes one after every epoch. With less, a kill
+    costs up to what it takes to write one, divided by this, and an epoch. Changes no result."""
 
 
 class Objective(Section):
