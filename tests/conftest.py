@@ -31,7 +31,7 @@ name: tiny
 dataset: {name: phantom, image_size: 32, options: {cases: 30, height: 64, width: 64}}
 folds: {k: 3}
 model: {encoder_weights: none}
-training: {epochs: 3, batch_size: 8, checkpoint_overhead: 1}
+training: {epochs: 3, batch_size: 8}
 resources: {cpus: 1, gpus: 0}
 search: {grid: {model.encoder: [shufflenet_v2_x0_5, tu-mobilenetv3_small_050]}}
 """

@@ -53,8 +53,8 @@ training: {epochs: 1, batch_size: 8}
 resources: {cpus: 1, gpus: 0}
 """
 
-# Two runs long enough to be stopped in the middle, of which every epoch is kept.
-LONG = BRIEF.replace("k: 1, test: 0.3", "k: 2").replace("epochs: 1,", "epochs: 40, checkpoint_overhead: 1,")
+# Two runs long enough to be stopped in the middle.
+LONG = BRIEF.replace("k: 1, test: 0.3", "k: 2").replace("epochs: 1,", "epochs: 40,")
 
 Capture = pytest.CaptureFixture[str]
 

@@ -70,8 +70,8 @@ def _subjects(
         say("Test cases, each explained by the network of the fold that it was tested in, which has never seen it")
         return tested(selection, options.cases)
     if selection.runs[0].settings.dataset.name == CROPS:
-        message = f"the networks of {selection.sweep} see crops that a first stage finds; without it, test cases are"
-        raise UserError(Problem("--image", f"{message} explained, each by its crop", value=" ".join(options.image)))
+        message = f"the networks of {selection.sweep} see crops that a first stage finds; leave --image out, and the"
+        raise UserError(Problem("--image", f"{message} crops of its test cases are explained"))
     sources = find_images(options.image, output).sources
     if known := trained_on(sources, selection, options.results):
         say(f"{known} of the images lie in the folder of the sweep's own data: most of the networks have seen them")

@@ -20,7 +20,7 @@ name: chaos
 dataset: {{name: phantom, image_size: 32, options: {{cases: 30, height: 64, width: 64}}}}
 folds: {{k: {folds}}}
 model: {{encoder_weights: none}}
-training: {{epochs: {epochs}, batch_size: 8, checkpoint_overhead: 1}}
+training: {{epochs: {epochs}, batch_size: 8}}
 resources: {{cpus: 1, gpus: 0, slots: 2, retries: 100, timeout: {timeout}}}
 search: {{grid: {{model.encoder: [shufflenet_v2_x0_5, tu-mobilenetv3_small_050], training.lr: {rates}}}}}
 """

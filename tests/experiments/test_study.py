@@ -371,15 +371,15 @@ def ask(port: int, path: str) -> Any:
 
 def until(condition: Any, seconds: float = 60.0) -> Any:
     """The first truthy answer; the dashboard needs a moment to start, and looks at the database now and then."""
-    end = time.monotonic() + seconds
+    end, met = time.monotonic() + seconds, None
     while True:
         try:
             if answer := condition():
                 return answer
-        except OSError:
-            pass
+        except OSError as error:
+            met = error
         if time.monotonic() > end:
-            raise AssertionError("the dashboard did not show it in time")
+            raise AssertionError("the dashboard did not show it in time") from met
         time.sleep(0.2)
 
 

@@ -26,13 +26,7 @@ from utils.splits.table import split_table
 SMALL = {
     "dataset": {"name": "phantom", "image_size": 32},
     "model": {"encoder": "tu-test_resnet", "encoder_weights": "none", "decoder": {"unet": {"channels": [16] * 5}}},
-    "training": {
-        "epochs": 4,
-        "batch_size": 4,
-        "lr": 0.003,
-        "augmentation": ["flip", "brightness_contrast"],
-        "checkpoint_overhead": 1.0,
-    },
+    "training": {"epochs": 4, "batch_size": 4, "lr": 0.003, "augmentation": ["flip", "brightness_contrast"]},
 }
 WALL_CLOCK = {"started", "finished", "spent", "train_seconds", "inference_ms", "peak_memory_mb"}
 

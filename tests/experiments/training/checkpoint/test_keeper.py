@@ -17,7 +17,7 @@ from experiments.training.execution import Execution
 from experiments.training.spec import RunSpec
 
 RARE = {"training.checkpoint_overhead": 1e-9, "training.epochs": 6}
-"""Never due before the end. The lower the objective that early epochs reach, the more bests there are."""
+"""Never due before the end."""
 RESULTS = ("best.pt", "cases.csv")
 
 

@@ -32,7 +32,6 @@ def trained(epochs: list[float], cost: float, share: float) -> tuple[Clock, list
     clock, begun = Clock(), []
     with Pace(share, 1000, clock).writing():
         clock.now += cost
-    pace = Pace(share, 1000, clock)
     clock.now = 0.0
     pace = Pace(share, 1000, clock)
     for seconds in epochs:
