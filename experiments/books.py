@@ -20,6 +20,9 @@ STUDY_FILE = "optuna.db"
 # Writing may take this share of the driver's time: bursts of short runs are written together.
 _WRITING_SHARE = 0.1
 
+# A slot that has become free gets its next run first: the tables take longer than that.
+_SLOTS_FIRST = 0.25
+
 _WAITED_FOR_ROOM = 5.0
 
 
@@ -47,6 +50,7 @@ class Books:
         self.study = StudyMirror(results / STUDY_FILE, sweep.name, objective.mode, objective.metric, drawn)
         self._study_works = True
         self._next_write = 0.0
+        self._news = False
         self.behind = False
         """Whether a full disk keeps the tables from being up to date."""
 
@@ -70,10 +74,15 @@ class Books:
         self._running.discard(run)
 
     def ended(self, run: Run, record: Record) -> None:
-        """A run has its record."""
+        """A run has its record; `catch_up` writes it."""
         self._running.discard(run)
         self._records[run] = record
-        if time.monotonic() >= self._next_write:
+        if not self._news:
+            self._news, self._next_write = True, max(self._next_write, time.monotonic() + _SLOTS_FIRST)
+
+    def catch_up(self) -> None:
+        """Writes what has ended, when it is time to. To be called often."""
+        if self._news and time.monotonic() >= self._next_write:
             self._write()
 
     def close(self) -> None:
@@ -110,7 +119,7 @@ class Books:
                 self._warn(f"no room for the tables ({error}): they are written when there is, the records are safe")
             self.behind, self._next_write = True, started + _WAITED_FOR_ROOM
             return
-        self.behind = False
+        self._news = self.behind = False
         rows = rows_of(self.leaderboard)
         # A trial that was pruned has ended: one that runs again is made anew.
         whole = sync or self.study.lost or not self._out <= out

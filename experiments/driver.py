@@ -202,8 +202,7 @@ class Driver:
             self.interruption.listen()  # Ray has put its own handlers in place of ours
             self.interruption.deferred = True
             packing = agenda.pack(*available())
-            typical = packing.typical(self.workload.planned)
-            session.slots = fitting(*typical, *cluster.capacity, most=slots)
+            session.slots = fitting(*packing.typical(self.workload.planned), *cluster.capacity, most=slots)
             self._began = True
             execute(
                 agenda.queue,
@@ -212,7 +211,7 @@ class Driver:
                 cpus=packing.least.cpus,
                 gpus=packing.least.gpus,
                 slots=slots,
-                check=self.interruption.check,
+                check=self._check,
                 execution=self.execution,
                 timeout=resources.timeout,
                 room=Room(self.results),
@@ -252,6 +251,10 @@ class Driver:
                 return [Run(planned.id, fold) for fold in range(planned.folds)]
             for run, record in failed.items():
                 attendant.ended(Run(*run), record)
+
+    def _check(self) -> None:
+        self.interruption.check()
+        self.books.catch_up()
 
     def _raced_out(self) -> Collection[str]:
         field = self.workload.field

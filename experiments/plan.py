@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,10 +13,12 @@ from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
+from experiments.agenda import Packing
 from experiments.calibration import advice, calibration_here, measure
 from experiments.cascade import predictions_of
-from experiments.claims import capacity_here, claims, slot_of
+from experiments.claims import Capacity, capacity_here, claims, slot_of
 from experiments.console.display import Display, duration
+from experiments.estimates import seconds_of
 from experiments.ledger import Ledger, Record
 from experiments.opened import field_of, runs_of
 from experiments.preflight import Slot
@@ -22,7 +26,7 @@ from experiments.preflight.folder import check_place
 from experiments.preflight.network import check_network
 from experiments.preparation import PlannedConfiguration, open_sources, survey
 from experiments.search import Search
-from experiments.sweep import Resources, Sweep
+from experiments.sweep import Budget, Resources, Sweep
 from experiments.training.network import network_cost
 from experiments.training.probe import step_seconds
 from experiments.workload import changed_data
@@ -75,7 +79,8 @@ def show_plan(sweep: Sweep, results: Path, console: Console) -> int:
     ledger = Ledger(results.absolute(), sweep.name)
     for changed in changed_data(ledger, found):
         display.say(f"Changed: {changed}")
-    slot, threads = _slot(sweep, display)
+    resources, capacity = _place(sweep, display)
+    slot, threads = slot_of(resources, capacity), claims(resources, capacity.cores, capacity.gpus).cpus
     # Ten seconds, once on a machine: for a person who waits, not for a program that reads the plan.
     calibration = calibration_here(measure if console.is_terminal else None) if slot.device == "cpu" else None
     if calibration is not None:
@@ -91,28 +96,62 @@ def show_plan(sweep: Sweep, results: Path, console: Console) -> int:
     ]
     console.print(_table(lines, slot))
     runs, missing = sum(line.runs for line in lines), sum(line.missing for line in lines)
-    seconds = sum(line.missing * line.run_seconds for line in lines if not line.problem) / slot.at_once
+    at_once, gpus = together(lines, resources, slot, capacity)
+    seconds = sum(line.missing * line.run_seconds for line in lines if not line.problem) / at_once
     done = runs - missing
     failed = sum(record.status == "failed" for line in lines for record in line.records)
     display.say(
         f"{len(lines)} configurations x {_drawn(search)}folds = {runs} runs, {done} done"
         + (f" ({failed} failed)" if failed else "")
-        + f", {missing} to run: about {duration(seconds)} with {slot.at_once} at a time on {slot.device} of this"
+        + f", {missing} to run: about {duration(seconds)} with {at_once} at a time on {slot.device} of this"
         f" machine, fewer with early stopping{' and racing' if sweep.racing.enabled else ''}"
     )
+    budget = sweep.search.budget
+    if budget.limited and missing:
+        allowed = affordable(lines, budget, at_once, gpus)
+        display.say(f"The budget of {budget.words} allows about {allowed} of them")
     return missing
 
 
-def _slot(sweep: Sweep, display: Display) -> tuple[Slot, int]:
-    """What a run has on this machine, and its threads; of a sweep for a larger one, what this one would give it."""
+def together(lines: Sequence[PlannedCost], resources: Resources, slot: Slot, capacity: Capacity) -> tuple[int, float]:
+    """How many runs there are at a time, and the GPUs that each occupies, on CPUs 1: what a budget counts.
+
+    On GPUs that runs share, as many as their memory lets on average.
+    """
+    if slot.device != "cuda":
+        return slot.at_once, 1.0
+    peaks = {line.planned.id: line.memory or None for line in lines}
+    machine = (capacity.cores, capacity.gpus, capacity.gpu_memory)
+    packing = Packing(resources, *machine, peaks.get, cramped=lambda run: False)
+    claim = packing.typical([line.planned.id for line in lines if line.missing])
+    claimed = resources.model_copy(update={"cpus": claim.cpus, "gpus": claim.gpus})
+    return slot_of(claimed, capacity).at_once, claim.gpus
+
+
+def affordable(lines: Sequence[PlannedCost], budget: Budget, at_once: int, gpus: float) -> int:
+    """How many of the missing runs a budget allows: the first of each configuration, and then the others.
+
+    gpus: that a run occupies, on CPUs 1.
+    """
+    waiting = [line for line in lines if line.missing and not line.problem]
+    first = [line.run_seconds for line in waiting if not line.records]
+    later = [line.run_seconds for line in waiting for _ in range(line.missing - (not line.records))]
+    spent = sum(seconds_of(record) * (record.gpus or 1.0) for line in lines for record in line.records)
+    within = [math.inf if limit is None else limit * 3600 for limit in (budget.hours, budget.gpu_hours)]
+    ends = itertools.accumulate([*first, *later])
+    return sum(end / at_once <= within[0] and spent + end * gpus <= within[1] for end in ends)
+
+
+def _place(sweep: Sweep, display: Display) -> tuple[Resources, Capacity]:
+    """This machine, and what runs are to have on it; of a sweep for a larger one, what this one would give them."""
     capacity = capacity_here()
     try:
-        return slot_of(sweep.resources, capacity), claims(sweep.resources, capacity.cores, capacity.gpus)[0]
+        slot_of(sweep.resources, capacity)
     except UserError as error:
         for problem in error.problems:
             display.say(f"Not on this machine: {problem}")
-    own = Resources()
-    return slot_of(own, capacity), claims(own, capacity.cores, capacity.gpus)[0]
+        return Resources(), capacity
+    return sweep.resources, capacity
 
 
 def _drawn(search: Search | None) -> str:

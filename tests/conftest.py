@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import pty
 import re
@@ -47,6 +48,12 @@ os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Slow tests that start Ray come first: they take longest, and what comes last is waited for by one core."""
     items.sort(key=lambda item: not (_starts_ray(item.path.parent) and item.get_closest_marker("slow")))
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays: no search for garbage looks through it again."""
+    gc.freeze()
+    gc.set_threshold(10_000)
 
 
 def _starts_ray(folder: Path) -> bool:

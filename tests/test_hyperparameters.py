@@ -130,7 +130,7 @@ def test_it_extends_is_planned_and_comes_back_from_nothing_but_the_ledger(
     copy.file = SWEEP
 
     def again(*arguments: str) -> int:
-        return run_sweep.main([str(SWEEP), "--results", str(copy.results), *DEMO, *arguments])
+        return run_sweep.main([str(SWEEP), "--results", str(copy.results), "--no-report", *DEMO, *arguments])
 
     assert again() == 0  # the paths of the checkpoints are others now
     before, trials = copy.records(), trials_of(copy)
@@ -138,7 +138,7 @@ def test_it_extends_is_planned_and_comes_back_from_nothing_but_the_ledger(
     planned = " ".join(capsys.readouterr().out.split())  # the table and its sum, however they are broken into lines
     assert "4/6 8/12" in planned and "1 configurations x 6 samples x folds = 12 runs, 8 done, 4 to run" in planned
 
-    output = copy.run(*DEMO, "--set", "search.samples=5")
+    output = copy.run("--no-report", *DEMO, "--set", "search.samples=5")
     assert f"{NAME}: 10 runs, 8 done already" in output
     assert_truthful(copy, 5)
     after = trials_of(copy)
@@ -162,9 +162,9 @@ def test_a_run_that_failed_is_repeated_when_asked(ended: Any, tmp_path: Path) ->
     copy.file = SWEEP
     others = {other: state for other, state in copy.records().items() if other != run}
     asked = proposals(copy)
-    assert "1 failed; --retry-failed repeats them" in copy.run(*DEMO, code=1)
+    assert "1 failed; --retry-failed repeats them" in copy.run("--no-report", *DEMO, code=1)
     assert sorted(trial.state.name for trial in trials_of(copy).values()) == ["COMPLETE"] * 3 + ["FAIL"]
-    copy.run(*DEMO, "--retry-failed")
+    copy.run("--no-report", *DEMO, "--retry-failed")
     assert {other: copy.records()[other] for other in others} == others
     assert proposals(copy) == asked
     assert_truthful(copy, 4)

@@ -151,7 +151,7 @@ def test_what_can_never_run_or_fails_is_on_record_and_the_rest_completes(
     assert "configuration impossible: can never run: " in said and "--skip-impossible" in said
     assert workspace.records() == before
 
-    again = workspace.run("--retry-failed", "--skip-impossible", code=1)
+    again = workspace.run("--no-report", "--retry-failed", "--skip-impossible", code=1)
     assert "mixed: 3 runs, 2 done already" in again
     after = workspace.records()
     assert {run for run in after if after[run] != before[run]} == {f"{impossible}/fold-0", f"{diverging}/fold-0"}
@@ -166,7 +166,7 @@ def test_what_can_never_run_or_fails_is_on_record_and_the_rest_completes(
 def test_data_that_changed_are_refused_until_told_and_the_old_results_stay(workspace: Any, capsys: Capture) -> None:
     root = Phantom(cases=30, height=64, width=64).write_busi_layout(workspace.folder / "data")
     workspace.file.write_text(OWN.format(root=root), encoding="utf-8")
-    workspace.run()
+    workspace.run("--no-report")
     finished = workspace.records()
 
     image = root / "benign" / "benign (1).png"
@@ -177,7 +177,7 @@ def test_data_that_changed_are_refused_until_told_and_the_old_results_stay(works
     assert "1 case was added (normal/normal (99)), 1 was changed (benign/benign (1))" in said
     assert "Put the old data back, or go on with --new-data" in said
 
-    output = workspace.run("--new-data")
+    output = workspace.run("--no-report", "--new-data")
     assert "own: 1 runs, 0 done already" in output
     after = workspace.records()
     assert len(after) == 2 and {run: after[run] for run in finished} == finished
@@ -194,7 +194,7 @@ def test_data_that_changed_are_refused_until_told_and_the_old_results_stay(works
 def test_a_damaged_cache_record_and_study_are_set_aside_and_made_again(workspace: Any) -> None:
     root = Phantom(cases=30, height=64, width=64).write_busi_layout(workspace.folder / "data")
     workspace.file.write_text(OWN.format(root=root), encoding="utf-8")
-    workspace.run()
+    workspace.run("--no-report")
     [record] = workspace.runs("record.json").values()
     [images] = workspace.results.glob("cache/*/images.npy")
     study = workspace.results / "optuna.db"
@@ -204,7 +204,7 @@ def test_a_damaged_cache_record_and_study_are_set_aside_and_made_again(workspace
         path.write_bytes(content[: len(content) - (path == study) * 4096 * 4])
     damaged = record.read_bytes()
 
-    output = " ".join(workspace.run().split())
+    output = " ".join(workspace.run("--no-report").split())
     assert "own: 1 runs, 0 done already" in output and "1 of 1 runs complete" in output
     for warning in ("set aside, the run will be repeated", "it is built again", "the study is rebuilt"):
         assert warning in output, warning

@@ -40,7 +40,7 @@ def undisturbed(workspace_in: Callable[[Path], Any], tmp_path_factory: pytest.Te
 
 def resume(workspace: Any, *arguments: str) -> None:
     """Gives the command again in this process, which is quicker where there is nothing left to train."""
-    assert run_sweep.main([str(workspace.file), "--results", str(workspace.results), *arguments]) == 0
+    assert run_sweep.main([str(workspace.file), "--results", str(workspace.results), "--no-report", *arguments]) == 0
 
 
 def without_wall_clock(tables: Mapping[str, str]) -> dict[str, str]:
@@ -92,7 +92,7 @@ def test_kill_9_of_driver_and_worker_at_random_moments_changes_nothing(workspace
 
     # The driver, while it has no run done, or some, but never so late that it might be through.
     done = chance.randrange(0, 4)
-    driver = workspace.start()
+    driver = workspace.start("--no-report")
     driver.until(lambda: driver.workers() and len(workspace.records()) >= done, f"worker and {done} records")
     time.sleep(chance.uniform(0, 0.7))
     driver.process.kill()
@@ -101,7 +101,7 @@ def test_kill_9_of_driver_and_worker_at_random_moments_changes_nothing(workspace
     print(f"driver killed with {len(finished)} of 6 runs done, {len(begun)} begun")
 
     # At once again, while the workers of the dead driver may still be there; now a worker.
-    again = workspace.start()
+    again = workspace.start("--no-report")
     done = chance.randrange(len(finished), 5)
     again.until(lambda: again.workers() and len(workspace.records()) >= done, f"worker and {done} records")
     time.sleep(chance.uniform(0, 0.7))
@@ -114,7 +114,7 @@ def test_kill_9_of_driver_and_worker_at_random_moments_changes_nothing(workspace
     print(f"{len(left)} processes of the killed driver left", *left)
 
     ended = workspace.records()
-    assert "tiny: 6 runs, 6 done already" in workspace.run()
+    assert "tiny: 6 runs, 6 done already" in workspace.run("--no-report")
     assert workspace.records() == ended
 
     # Nothing that was finished at a kill was begun, let alone written, again.
@@ -147,7 +147,7 @@ def test_an_encoder_added_trains_three_runs_and_removed_leaves_its_record(undist
     before = workspace.records()
     # Neither order nor neighbours are part of a configuration.
     with_third = ("--set", f"search.grid={{model.encoder: [{THIRD}, {ENCODERS}]}}")
-    output = workspace.run(*with_third)
+    output = workspace.run("--no-report", *with_third)
     assert "tiny: 9 runs, 6 done already" in output
     after = workspace.records()
     assert len(after) == 9 and {run: after[run] for run in before} == before
@@ -170,10 +170,10 @@ def test_an_encoder_added_trains_three_runs_and_removed_leaves_its_record(undist
 
 def test_a_fold_added_trains_only_that_fold(workspace: Any, undisturbed: Any) -> None:
     one = ("--set", f"search.grid={{model.encoder: [{ENCODERS.split(', ')[1]}]}}")
-    assert "tiny: 2 runs, 0 done already" in workspace.run(*one, "--set", "folds.use=2")
+    assert "tiny: 2 runs, 0 done already" in workspace.run("--no-report", *one, "--set", "folds.use=2")
     before = workspace.records()
     assert sorted(run.split("/")[1] for run in before) == ["fold-0", "fold-1"]
-    assert "tiny: 3 runs, 2 done already" in workspace.run(*one, "--set", "folds.use=3")
+    assert "tiny: 3 runs, 2 done already" in workspace.run("--no-report", *one, "--set", "folds.use=3")
     after = workspace.records()
     assert sorted(run.split("/")[1] for run in after) == ["fold-0", "fold-1", "fold-2"]
     assert {run: after[run] for run in before} == before

@@ -9,13 +9,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
 
 from experiments.sweep import ModelSettings, Settings, TrainingSettings
 from experiments.training.network import build_network, mask_channels
 from experiments.training.optimization import make_optimizer
 from experiments.training.probe import stand_in_loss
+from models.cost import Operations
 from models.memory import TrainingMemory, training_memory
 from models.network import Output
 from utils.errors import UserError
@@ -43,12 +42,13 @@ def check_network(settings: Settings, classes: int, device: str) -> NetworkCheck
     differences play no part in this are tried once a process.
 
     A network that looks at its values on the way, which the meta device does not have, is tried with a batch of two
-    on this machine's CPU instead, and its memory scaled to the batch. The latent augmentation is left out.
+    on this machine's CPU instead, and its memory scaled to the batch. The latent augmentation is left out. Where a
+    better network may wait for its checkpoint, the copy counts as well, unless the step is on a GPU: it is the host's.
     """
     dataset, training = settings.dataset, settings.training
     plain = TrainingSettings(batch_size=training.batch_size, optimizer=training.optimizer, momentum=training.momentum)
     mixed = training.amp != "none" and (training.amp != "auto" or device == "cuda")
-    return _check(
+    check = _check(
         settings.model.model_dump_json(exclude={"encoder_weights", "latent_augmentation"}),
         plain.model_dump_json(),
         classes,
@@ -56,6 +56,9 @@ def check_network(settings: Settings, classes: int, device: str) -> NetworkCheck
         mixed,
         device == "cuda",
     )
+    if check.memory is None or device == "cuda" or training.checkpoint_overhead >= 1:
+        return check
+    return replace(check, memory=check.memory._replace(peak=check.memory.peak + check.memory.network))
 
 
 # Keyed by text: settings hold dicts (a part's options) and cannot be hashed.
@@ -67,7 +70,7 @@ def _check(
     training = TrainingSettings.model_validate_json(training_text)
 
     def step(batch: int, device: str) -> NetworkCheck:
-        operations = _Operations()
+        operations = Operations()
         memory = training_memory(
             lambda: _Counted(build_network(model, classes), operations),
             (batch, 3, *size),
@@ -124,28 +127,10 @@ def _checked_loss(masks: tuple[int, ...], labels: tuple[int, ...] | None) -> Cal
     return loss
 
 
-class _Operations(TorchDispatchMode):
-    """Counts floating-point operations. Without the book that torch's own counter keeps of modules and their tensors,
-    which would be memory.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.total = 0
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        answer = func(*args, **(kwargs or {}))
-        if (count := flop_registry.get(func._overloadpacket)) is not None:
-            self.total += count(*args, **(kwargs or {}), out_val=answer)
-        return answer
-
-
 class _Counted(nn.Module):
     """A network whose forward pass is counted."""
 
-    def __init__(self, network: nn.Module, operations: _Operations) -> None:
+    def __init__(self, network: nn.Module, operations: Operations) -> None:
         super().__init__()
         self.network, self._operations = network, operations
 

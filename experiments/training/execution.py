@@ -28,7 +28,7 @@ from experiments.training.memory import give_back_memory, memory_at_rest, out_of
 from experiments.training.network import network_cost
 from experiments.training.run import DivergedError, TrainingRun, device_of
 from experiments.training.spec import RunSpec
-from models.cost import Cost
+from models.cost import Cost, cost_of
 from utils.faults import interruption_behind
 from utils.files import disk_full, write_text_atomically
 from utils.images.cache import ImageCache
@@ -219,13 +219,15 @@ class Execution:
             (self.spec.folder / LAST).unlink()
 
     def _cost(self, run: TrainingRun) -> Cost:
-        """What the network costs; counting takes as long as some steps, and another fold may have done it already."""
+        """What the network costs; counting takes longer than a step, and another fold may have done it already."""
         for folder in sorted(self.spec.folder.parent.glob("fold-*")):
             with contextlib.suppress(RecordError):  # the driver sees to damaged ones
                 known = read(folder)
                 if known is not None and known.configuration == self.spec.configuration and known.gflops is not None:
                     return Cost(known.params_millions or 0.0, known.gflops)
-        return network_cost(run.settings.model, len(run.cache.classes), run.settings.dataset.height_width)
+        if run.settings.training.compile or run.adjusted.checkpointing:
+            return network_cost(run.settings.model, len(run.cache.classes), run.settings.dataset.height_width)
+        return cost_of(run.network, next(run.test_batches.epoch()).images[:1])
 
     def _fail(self, error: Exception) -> None:
         (self.spec.folder / "error.txt").write_text("".join(traceback.format_exception(error)), encoding="utf-8")

@@ -6,7 +6,7 @@ import contextlib
 import math
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import cv2
@@ -15,7 +15,7 @@ import torch
 
 from experiments.sweep import Settings
 from experiments.training.adjustments import Adjustments
-from experiments.training.batches import EVALUATED_AT_ONCE, Batch, fold_batches
+from experiments.training.batches import EVALUATED_AT_ONCE, Batch, Batches, fold_batches
 from experiments.training.checkpoint import Keeper, Pace
 from experiments.training.evaluation import SNAPSHOTS, Evaluation, NotFiniteError, Snapshots, evaluate
 from experiments.training.evaluation.snapshots import cases_to_show
@@ -184,17 +184,25 @@ class TrainingRun:
 
     def _validate(self) -> Evaluation:
         """The network as it is, on the validation part."""
-        batches, options, clock = self.validation_batches, self.settings.metrics, self.clock
-        with clock.phase("validation"), self._autocast():
-            return evaluate(
-                self.network, batches, self.cache, native=False, options=options, keep=self.shown, clock=clock
-            )
+        with self.clock.phase("validation"), self._autocast():
+            return self._evaluate(self.validation_batches, native=False, keep=self.shown)
 
     def test(self) -> Evaluation:
         """The network as it is, on the test part at the images' own resolution: what is reported."""
-        options, clock = self.settings.metrics, self.clock
-        with clock.phase("testing"):
-            return evaluate(self.network, self.test_batches, self.cache, native=True, options=options, clock=clock)
+        with self.clock.phase("testing"):
+            return self._evaluate(self.test_batches, native=True)
+
+    def _evaluate(self, batches: Batches, *, native: bool, keep: Sequence[int] = ()) -> Evaluation:
+        return evaluate(
+            self.network,
+            batches,
+            self.cache,
+            native=native,
+            options=self.settings.metrics,
+            keep=keep,
+            clock=self.clock,
+            scorers=0 if self.device.type == "cpu" else self.spec.threads,
+        )
 
     def _train(self, epoch: int) -> float:
         """One pass over the training part; the mean loss per case."""

@@ -20,6 +20,7 @@ from experiments.viewer.state import TRACKBARS, View, moved, pressed
 TITLE = "Predictions"
 
 _WAIT_MS = 30
+_NO_KEY = -1
 _PROBE = "import cv2; cv2.namedWindow('probe'); cv2.waitKey(1)"
 _PROBE_SECONDS = 120
 
@@ -77,10 +78,12 @@ def _attend(desk: Desk, output: Path, say: Callable[[str], None], check: Callabl
     view, shown = desk.first(), None
     while True:
         check()
+        code = _NO_KEY
         if view != shown:
-            _show(desk, view)
+            code = _show(desk, view)
             shown = view
-        code = cv2.waitKeyEx(_WAIT_MS)
+        if code == _NO_KEY:
+            code = cv2.waitKeyEx(_WAIT_MS)
         if not _is_open():
             return
         turned = _trackbars(view)
@@ -108,13 +111,16 @@ def _is_open() -> bool:
         return False
 
 
-def _show(desk: Desk, view: View) -> None:
+def _show(desk: Desk, view: View) -> int:
+    """Shows a view. Returns the key that was pressed meanwhile, if one was."""
+    code = _NO_KEY
     if not desk.is_ready(view):
         cv2.imshow(TITLE, cv2.cvtColor(desk.picture(view, predicted=False), cv2.COLOR_RGB2BGR))
-        cv2.waitKey(1)  # draws it, before the networks take their time
+        code = cv2.waitKeyEx(1)  # draws it, before the networks take their time
         if not _is_open():
-            return  # what is shown now would open another window
+            return code  # what is shown now would open another window
     cv2.imshow(TITLE, cv2.cvtColor(desk.picture(view), cv2.COLOR_RGB2BGR))
+    return code
 
 
 def _trackbars(view: View) -> View:

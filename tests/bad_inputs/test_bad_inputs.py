@@ -126,6 +126,7 @@ def kaggle(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
     thread.join()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bad", archives.bad.all, ids=names(archives.bad.all))
 def test_a_bad_archive_gets_its_message_and_stays_where_it_belongs(
     bad: BadInput, folder: Path, kaggle: Kaggle, capfd: pytest.CaptureFixture[str]

@@ -3,22 +3,23 @@
     python tests/benchmarks/prediction.py [--images 2000] [--encoders resnet18 ...] [--size 128] [--amp bf16]
 
 The images are made ones, as PNG files. Both sides read, preprocess (median and CLAHE), resize, ask the same networks,
-resize the averaged map to the image's size and write the mask as PNG:
+resize the averaged map to the image's size and write the same files, as PNG: the mask alone, or what the command writes
+if not told otherwise, mask, probability map and a sheet to look at:
 
-- loop: as one would write it: one image at a time, all cores of torch on each;
-- flow: what the command does, with its table; --write adds probability maps and sheets to this side alone, --amp bf16
-  mixed precision.
+- loop: as one would write it: one image at a time, all cores of torch on each, sheets by matplotlib;
+- flow: what the command does, with its table; --amp bf16 is mixed precision on this side alone.
 
 Both are timed in turns, on `--share` of the images for the loop, whose images all take the same. Memory is this
 process's resident size over the images of the last flow; ms are of the processor, all threads together, for one image:
 they tell what the work is on a machine that others use, too. Networks have random weights: they take as long as trained
 ones. Prints where the loop's time goes: what is in the network cannot be hidden behind reading and writing.
-Exit code 1 if the flow is less than 3 times as fast for any encoder, or its memory grows.
+Exit code 1 if the flow is less than 3 times as fast in any row, or its memory grows.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import platform
 import shutil
@@ -36,6 +37,8 @@ import cv2  # noqa: E402
 import numpy as np  # noqa: E402
 import psutil  # noqa: E402
 import torch  # noqa: E402
+from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: E402
+from matplotlib.figure import Figure  # noqa: E402
 
 from experiments.prediction import Ensemble, Inference, Member  # noqa: E402
 from experiments.prediction.images.flow import Flow, Wishes  # noqa: E402
@@ -50,6 +53,7 @@ from utils.images.reading import read_image  # noqa: E402
 BAR = 3.0
 GROWTH = 1.1
 """What the resident size at the end may be, in those after a quarter of the images."""
+WRITTEN = {"mask": ("mask",), "all": ("mask", "probability", "sheet")}
 _DISTINCT = 100
 
 
@@ -77,7 +81,7 @@ def ensemble_of(encoder: str, members: int, size: int) -> Ensemble:
 
 
 @torch.no_grad()
-def loop(ensemble: Ensemble, sources: Sequence[Source], output: Path) -> tuple[float, float]:
+def loop(ensemble: Ensemble, sources: Sequence[Source], output: Path, kinds: Sequence[str]) -> tuple[float, float]:
     """Seconds of one image after the other; and those of them in the networks."""
     output.mkdir(parents=True, exist_ok=True)
     inside = 0.0
@@ -88,18 +92,44 @@ def loop(ensemble: Ensemble, sources: Sequence[Source], output: Path) -> tuple[f
         entered = time.perf_counter()
         outputs = [member.network(batch) for member in ensemble.members]
         logits = torch.stack([found.masks for found in outputs]).mean(dim=0)
-        _ = torch.stack([found.labels for found in outputs]).mean(dim=0).softmax(dim=1)
+        classes = torch.stack([found.labels for found in outputs]).mean(dim=0).softmax(dim=1)
         inside += time.perf_counter() - entered
-        probability = cv2.resize(logits.sigmoid()[0, 0].numpy(), image.shape[::-1])
-        cv2.imwrite(str(output / f"{source.stem}_mask.png"), (probability > 0.5).astype(np.uint8) * 255)
+        size = image.shape[::-1]
+        probability = cv2.resize(logits.sigmoid()[0, 0].numpy(), size)
+        mask = (probability > 0.5).astype(np.uint8)
+        cv2.imwrite(str(output / f"{source.stem}_mask.png"), mask * 255)
+        if "probability" in kinds:
+            cv2.imwrite(str(output / f"{source.stem}_probability.png"), (probability * 65535).astype(np.uint16))
+        if "sheet" in kinds:
+            maps = torch.stack([found.masks for found in outputs]).sigmoid()[:, 0, 0]
+            spread = cv2.resize(maps.std(dim=0).numpy(), size)
+            by_matplotlib(image, mask, spread, classes[0].tolist(), output / f"{source.stem}_prediction_output.png")
     return time.perf_counter() - started, inside
 
 
+def by_matplotlib(image: np.ndarray, mask: np.ndarray, spread: np.ndarray, classes: list[float], path: Path) -> None:
+    """Image, overlay with contour, disagreement, and the diagnosis as bars, about as large as the command's sheet."""
+    figure = Figure(figsize=(10, 4.5))
+    FigureCanvasAgg(figure)
+    grid = figure.add_gridspec(2, 3, height_ratios=(3, 1))
+    first, second, third = (figure.add_subplot(grid[0, column]) for column in range(3))
+    for axes, title in ((first, "image"), (second, "prediction"), (third, "disagreement")):
+        axes.set_title(title)
+        axes.axis("off")
+    first.imshow(image, cmap="gray")
+    second.imshow(image, cmap="gray")
+    second.imshow(np.ma.masked_equal(mask, 0), cmap="autumn", alpha=0.35)
+    second.contour(mask, levels=[0.5])
+    third.imshow(spread, cmap="inferno", vmin=0, vmax=0.5)
+    figure.add_subplot(grid[1, :]).barh(["benign", "malignant", "normal"], classes)
+    figure.savefig(path, dpi=100)
+
+
 def flow(
-    ensemble: Ensemble, sources: Sequence[Source], output: Path, given: argparse.Namespace
+    ensemble: Ensemble, sources: Sequence[Source], output: Path, kinds: Sequence[str], given: argparse.Namespace
 ) -> tuple[float, list[float]]:
     """Seconds of the command's way; and the resident MiB after every twentieth of the images."""
-    wishes = Wishes(Inference(amp=given.amp), kinds=tuple(given.write), batch_size=4)
+    wishes = Wishes(Inference(amp=given.amp), kinds=tuple(kinds), batch_size=4)
     made = Flow(ensemble, wishes, output, TrueMasks(), read_image)
     process, sizes, rows = psutil.Process(), [], {}
     started = time.perf_counter()
@@ -112,22 +142,23 @@ def flow(
     return time.perf_counter() - started, sizes
 
 
-def measure(encoder: str, sources: tuple[Source, ...], given: argparse.Namespace, folder: Path) -> bool:
-    """Prints the figures of one encoder; whether the bars are held."""
+def measure(encoder: str, written: str, sources: tuple[Source, ...], given: argparse.Namespace, folder: Path) -> bool:
+    """Prints the figures of one encoder and of what is written; whether the bars are held."""
+    kinds = WRITTEN[written]
     ensemble = ensemble_of(encoder, given.members, given.size)
     some = sources[: max(8, round(len(sources) * given.share))]
-    flow(ensemble, sources[:16], folder / "warm", given)
-    loop(ensemble, sources[:8], folder / "warm_loop")
+    flow(ensemble, sources[:16], folder / "warm", kinds, given)
+    loop(ensemble, sources[:8], folder / "warm_loop", kinds)
     loops, flows, inside, sizes = [], [], [], [0.0]
     processor = {"loop": 0.0, "flow": 0.0}
     for turn in range(given.turns):
         clock = time.process_time()
-        seconds, within = loop(ensemble, some, folder / f"{encoder}_loop")
+        seconds, within = loop(ensemble, some, folder / f"{encoder}_loop", kinds)
         loops.append(seconds / len(some))
         inside.append(within / seconds)
         processor["loop"] += (time.process_time() - clock) / len(some) / given.turns
         clock = time.process_time()
-        seconds, sizes = flow(ensemble, sources, folder / f"{encoder}_{turn}", given)
+        seconds, sizes = flow(ensemble, sources, folder / f"{encoder}_{turn}", kinds, given)
         processor["flow"] += (time.process_time() - clock) / len(sources) / given.turns
         flows.append(seconds / len(sources))
         shutil.rmtree(folder / f"{encoder}_{turn}")
@@ -135,7 +166,8 @@ def measure(encoder: str, sources: tuple[Source, ...], given: argparse.Namespace
     early, late = sizes[len(sizes) // 4], sizes[-1]
     work = f"{1000 * processor['loop']:9.0f}{1000 * processor['flow']:9.0f}{statistics.median(inside):12.0%}"
     speed = f"{1 / min(loops):11.1f}{1 / min(flows):11.1f}{ratio:8.2f}"
-    print(f"{encoder:22}{speed}{work}{early:11.0f}{late:7.0f}", flush=True)
+    shutil.rmtree(folder / "warm")
+    print(f"{encoder:22}{written:>7}{speed}{work}{early:11.0f}{late:7.0f}", flush=True)
     return ratio >= BAR and late <= GROWTH * early
 
 
@@ -149,17 +181,18 @@ def main() -> int:
     parser.add_argument("--members", type=int, default=3)
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--share", type=float, default=0.1, help="of the images that the loop takes")
-    parser.add_argument("--write", nargs="+", default=["mask"], choices=["mask", "probability", "sheet"])
+    parser.add_argument("--write", nargs="+", default=[*WRITTEN], choices=[*WRITTEN])
     parser.add_argument("--amp", choices=["none", "bf16"], default="none")
     given = parser.parse_args()
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
     print(f"{given.images} images of about {given.side} pixels, {given.members} networks at {given.size} pixels")
     speed = f"{'loop im/s':>11}{'flow im/s':>11}{'ratio':>8}"
     work = f"{'loop ms':>9}{'flow ms':>9}{'in network':>12}"
-    print(f"{'encoder':22}{speed}{work}{'MiB early':>11}{'late':>7}")
+    print(f"{'encoder':22}{'files':>7}{speed}{work}{'MiB early':>11}{'late':>7}")
     with tempfile.TemporaryDirectory() as place:
         sources = make_images(Path(place) / "images", given.images, given.side)
-        held = [measure(encoder, sources, given, Path(place)) for encoder in given.encoders]
+        rows = itertools.product(given.encoders, given.write)
+        held = [measure(encoder, written, sources, given, Path(place)) for encoder, written in rows]
     return int(not all(held))
 
 

@@ -89,7 +89,8 @@ def test_every_template_gets_its_own_draws_in_turns(start: Start) -> None:
     assert [p.configuration.name.partition(":")[0] for p in made[:4]] == ["adamw #1", "sgd #1", "adamw #2", "sgd #2"]
 
 
-@pytest.mark.parametrize("sampler", [pytest.param("tpe", marks=pytest.mark.slow), "random"])
+@pytest.mark.slow
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
 def test_a_driver_that_dies_anywhere_asks_nothing_twice_and_the_next_one_asks_the_same(
     start: Start, sampler: str
 ) -> None:

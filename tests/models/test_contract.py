@@ -23,12 +23,12 @@ Parts = Mapping[str, Any]
 # One of each of smp's encoder families, of timm's through smp, and of ours; the second half takes seconds each.
 FAMILIES = (
     *("resnet18", "efficientnet-b0", "mobilenet_v2", "mit_b0", "timm-skresnet18", "tu-convnext_atto"),
-    *("shufflenet_v2_x1_0", "unet_scratch"),
+    "shufflenet_v2_x1_0",
 )
 HEAVY = (
     *("se_resnet50", "densenet121", "xception", "dpn68", "mobileone_s0", "tu-mobilenetv3_large_100", "tu-regnety_008"),
     *("resnet34", "resnet50", "resnet101", "resnext50_32x4d", "densenet169", "vgg11_bn", "vgg16_bn", "inceptionv4"),
-    *("inceptionresnetv2", "timm-efficientnet-b0", "timm-tf_efficientnet_lite0", "senet154"),
+    *("unet_scratch", "inceptionresnetv2", "timm-efficientnet-b0", "timm-tf_efficientnet_lite0", "senet154"),
     *(f"efficientnet-b{number}" for number in range(1, 7)),
 )
 SMALL_UNET = ("unet_scratch", {"width": 8})

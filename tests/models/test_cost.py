@@ -4,7 +4,7 @@ import pytest
 import torch
 import torchvision
 
-from models.cost import cost
+from models.cost import cost, cost_of
 from models.encoders.building import build_encoder
 from models.network import Network
 
@@ -45,6 +45,7 @@ def test_a_network_costs_the_same_as_one_with_memory(encoder: str) -> None:
     with torch.utils.flop_counter.FlopCounterMode(display=False) as counter, torch.no_grad():
         model.eval()(torch.rand(1, 3, 64, 96))
     assert found.gflops == counter.get_total_flops() / 1e9
+    assert cost_of(model, torch.rand(1, 3, 64, 96)) == found
 
 
 def test_operations_grow_with_the_area_and_parameters_do_not() -> None:

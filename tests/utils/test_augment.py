@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from pathlib import Path
 
@@ -41,6 +42,13 @@ def lesions(draw: st.DrawFn) -> np.ndarray:
     return mask
 
 
+# Of a rectangle of 200 on 20, in the worst place: half a pixel off, in one direction beside an edge and in both at a
+# corner, and OpenCV rounds places to 1/32 of a pixel, once for the image and once for the mask. In 30,000 rotations of
+# one pixel 55 was the least inside the mask, in 6,000 of rectangles 110 the most outside.
+OFF = 1 / 2 - 2 / 32
+LEAST_INSIDE, MOST_OUTSIDE = math.floor(20 + 180 * OFF**2), math.ceil(200 - 180 * OFF)
+
+
 @settings(max_examples=40, deadline=None)
 @given(lesions(), st.integers(0, 2**40), st.sampled_from([0.3, 0.5, 0.8]))
 def test_masks_move_with_their_images_and_no_lesion_is_lost(mask: np.ndarray, seed: int, share: float) -> None:
@@ -50,7 +58,8 @@ def test_masks_move_with_their_images_and_no_lesion_is_lost(mask: np.ndarray, se
         assert copy.image.shape == copy.mask.shape
         assert copy.mask.any() == mask.any()
         if copy.name.startswith("rotate"):  # pixels are interpolated, masks are not
-            assert copy.image[copy.mask > 0].min(initial=255) > 60
+            assert copy.image[copy.mask > 0].min(initial=255) >= LEAST_INSIDE
+            assert copy.image[copy.mask == 0].max(initial=0) <= MOST_OUTSIDE
         else:
             np.testing.assert_array_equal(copy.image > 100, copy.mask > 0)
         if copy.name.startswith("crop"):

@@ -16,6 +16,8 @@ EPOCHS = 4
 BATCH_SIZE = 8
 # Some thirty steps in all: running statistics that follow slowly would still be those of the first images.
 BATCH_NORM_MOMENTUM = 0.1
+# One after each epoch of a few seconds would take a tenth of the time, to save no more than those seconds.
+CHECKPOINT_OVERHEAD = 0.02
 PHANTOMS = {"cases": 96, "seed": 7}
 # Enough draws for a sampler to have learnt something by the last ones.
 SAMPLES = 6
@@ -25,7 +27,12 @@ _Sections = Mapping[str, Mapping[str, Any]]
 _SETTINGS: _Sections = {
     "dataset": {"name": "phantom", "root": None, "image_size": IMAGE_SIZE, "options": PHANTOMS},
     "model": {"encoder_weights": "none", "batch_norm_momentum": BATCH_NORM_MOMENTUM},
-    "training": {"epochs": EPOCHS, "batch_size": BATCH_SIZE, "warmup_epochs": 0},
+    "training": {
+        "epochs": EPOCHS,
+        "batch_size": BATCH_SIZE,
+        "warmup_epochs": 0,
+        "checkpoint_overhead": CHECKPOINT_OVERHEAD,
+    },
     "resources": {"cpus": 1},
 }
 # What names data that the demo does not have.

@@ -29,6 +29,7 @@ class Keeper:
         self._folder, self._identity, self._device, self._pace = folder, dict(identity), device, pace
         self._waiting: dict[str, Any] | None = None
         self._written: int | None = None
+        self._at_hand: Mapping[str, Any] | None = None
 
     @property
     def due(self) -> bool:
@@ -52,6 +53,7 @@ class Keeper:
             best = best or self._waiting
             if best is not None:
                 self.write_best(best)
+                self._at_hand = best if ended else None
             save(self._folder / LAST, {**state, **self._identity})
         (self._folder / PREVIOUS).unlink(missing_ok=True)
 
@@ -79,7 +81,12 @@ class Keeper:
         return ""
 
     def best(self) -> dict[str, Any] | None:
-        """What is in ``best.pt``; None without one that can be read."""
+        """What is in ``best.pt``; None without one that can be read.
+
+        Of one written when the epochs had ended it is what was written: to read it back takes as long as some steps.
+        """
+        if self._at_hand is not None and (self._folder / BEST).is_file():
+            return dict(self._at_hand)
         return load(self._folder / BEST, self._device)
 
     def _has_best_of(self, epoch: int) -> bool:

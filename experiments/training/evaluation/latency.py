@@ -13,7 +13,7 @@ from models.network import Network
 
 @torch.no_grad()
 def inference_milliseconds(
-    network: Network, batches: Batches, device: torch.device, repeats: int = 10, patience: float = 0.2
+    network: Network, batches: Batches, device: torch.device, repeats: int = 10, patience: float = 0.05
 ) -> float:
     """Median milliseconds of a forward pass of one image, in eval mode, after one pass to warm up.
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,6 +24,9 @@ Options = Mapping[str, Mapping[str, Any]]
 
 THRESHOLD = 0.5
 """The probability above which a pixel counts as lesion."""
+
+_WAITING_EACH = 16
+"""Answers that wait for each thread at most: they hold a map each."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,7 @@ def evaluate(
     options: Options | None = None,
     keep: Collection[int] = (),
     clock: PhaseClock | None = None,
+    scorers: int = 0,
 ) -> Evaluation:
     """Evaluates `network` on the cases of `batches`, in eval mode.
 
@@ -63,20 +71,48 @@ def evaluate(
     the mask as it was drawn, in mm and instance by instance where the data knows them; otherwise with the mask at the
     network's size. options: of metrics, by name.
     keep: positions of the cases whose maps are wanted too. clock: is told what is waiting for data, and what is
-    scoring on the host. Raises NotFiniteError for a network that has diverged.
+    scoring on the host, or waiting for it. scorers: threads that score while the network works on the next cases, for
+    where that is elsewhere, on a GPU; 0 to score in between. Raises NotFiniteError for a network that has diverged.
     """
     network.eval()
     clock = clock or PhaseClock()
     results, maps = [], {}
-    for batch in clock.waiting(batches.epoch()):
-        for answer in answers(network, batch, cache):
-            with clock.phase("metrics"):
-                results.append(_scored(answer, cache, native, options))
-            if answer.position in keep:
-                maps[answer.position] = answer.map
+    with _scoring(partial(_scored, cache=cache, native=native, options=options), scorers) as scored:
+        for batch in clock.waiting(batches.epoch()):
+            for answer in answers(network, batch, cache):
+                with clock.phase("metrics"):
+                    results += scored(answer)
+                if answer.position in keep:
+                    maps[answer.position] = answer.map
+        with clock.phase("metrics"):
+            results += scored(None)
     with clock.phase("metrics"):
         results.sort(key=lambda result: result.position)
         return Evaluation(tuple(results), _of_all(results, cache), maps)
+
+
+_Score = Callable[[Answer], CaseResult]
+
+
+@contextmanager
+def _scoring(score: _Score, threads: int) -> Iterator[Callable[[Answer | None], list[CaseResult]]]:
+    """Takes an answer and gives the results that are due; of None all that are left.
+
+    With threads an answer's own comes later; with so many answers waiting that nobody is idle, it waits for the first.
+    """
+    if not threads:
+        yield lambda answer: [] if answer is None else [score(answer)]
+        return
+    waiting: deque[Future[CaseResult]] = deque()
+
+    def scored(answer: Answer | None) -> list[CaseResult]:
+        if answer is not None:
+            waiting.append(pool.submit(score, answer))
+        most = 0 if answer is None else _WAITING_EACH * threads
+        return [waiting.popleft().result() for _ in range(len(waiting) - most)]
+
+    with ThreadPoolExecutor(threads, thread_name_prefix="scores") as pool:
+        yield scored
 
 
 def _of_all(results: Sequence[CaseResult], cache: ImageCache) -> dict[str, float]:

@@ -93,6 +93,13 @@ def test_mixed_precision_takes_less_where_it_is_used(amp: str) -> None:
     assert mixed.saved < full.saved
 
 
+def test_a_copy_that_waits_for_its_checkpoint_takes_memory_of_the_host() -> None:
+    for device, copies in (("cpu", 1), ("cuda", 0)):
+        always, seldom = (check_network(settings(checkpoint_overhead=share), 3, device).memory for share in (1.0, 0.02))
+        assert always is not None and seldom is not None
+        assert always.network > 0 and seldom.peak - always.peak == copies * always.network
+
+
 @pytest.mark.usefixtures("extensions")
 def test_a_network_that_looks_at_its_values_is_tried_with_values() -> None:
     plain = check_network(settings(batch_size=16), 3, "cpu").memory

@@ -187,6 +187,12 @@ def test_a_record_holds_nothing_but_results(bench: Any, tmp_path: Path, finished
     assert whole["started"] != json.loads((finished.folder / "record.json").read_text())["started"]
 
 
+def test_a_record_has_the_cost_that_is_counted_before_anything_runs(bench: Any, finished: RunSpec) -> None:
+    settings, record = Settings.model_validate(finished.settings), bench.record(finished)
+    cost = network_cost(settings.model, len(bench.cache.classes), settings.dataset.height_width)
+    assert (record["params_millions"], record["gflops"]) == cost
+
+
 def test_the_cost_of_a_network_is_counted_once(bench: Any, tmp_path: Path) -> None:
     model = Settings.model_validate(bench.spec(tmp_path).settings).model
     cost = network_cost(model, 3, (32, 32))

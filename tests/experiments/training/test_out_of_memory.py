@@ -30,6 +30,8 @@ from tests.experiments.training.devices.confined import DIED, attempt, phantoms,
 from tests.experiments.training.devices.device import Device
 from utils.splits.folds import Fold
 
+pytestmark = pytest.mark.slow
+
 # Few weights, many activations and an optimizer without a state: a batch takes most of the memory, at every step.
 CHANGES: dict[str, Any] = {
     "training.optimizer": "sgd",
@@ -288,7 +290,6 @@ def record_of(spec: RunSpec) -> Record:
     return record
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the private memory of a process")
 def test_on_the_cpu_a_batch_that_is_too_large_is_trained_in_parts(bench: Any, tmp_path: Path) -> None:
     data = phantoms(tmp_path / "data", 96, 40)

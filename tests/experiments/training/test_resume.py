@@ -23,6 +23,8 @@ from experiments.training.execution import Execution
 from experiments.training.run import TrainingRun
 from experiments.training.spec import RunSpec
 
+pytestmark = pytest.mark.slow
+
 REPOSITORY = Path(__file__).parents[3]
 CPU = torch.device("cpu")
 

@@ -82,6 +82,18 @@ def test_the_best_epoch_is_the_first_best_by_the_objective(bench: Any, tmp_path:
     assert differing(taken[best], state_of(run, "decoder")) == set()
 
 
+def test_the_best_network_is_not_read_again_where_it_is_the_last(bench: Any, tmp_path: Path) -> None:
+    run = bench.open(bench.spec(tmp_path, {"training.epochs": 1}))
+    run.step()
+    last = state_of(run, "decoder")
+    (tmp_path / "best.pt").write_bytes(b"not read")
+    run.load_best()
+    assert differing(last, state_of(run, "decoder")) == set()
+    (tmp_path / "best.pt").unlink()
+    with pytest.raises(FileNotFoundError, match="the checkpoint of epoch 1 is missing"):
+        run.load_best()
+
+
 def without_normal_validation(fold: Fold) -> Fold:
     """The same fold, the normal case of its validation part trained on instead."""
     normal = [case for case in fold.validation if case.startswith("normal")]

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,9 @@ from experiments.view.__main__ import main
 from experiments.viewer.window import TITLE, obstacle
 
 PATIENCE = 180.0
+# On a loaded machine OpenCV's Qt misses in one of four that its window was mapped, and never draws into it: a bare
+# ``namedWindow`` and ``imshow`` do so, too. Nothing but another window helps.
+OPENINGS, BLANK_SECONDS = 8, 20.0
 
 needs_x = pytest.mark.skipif(
     not (shutil.which("Xvfb") and shutil.which("xdotool")),
@@ -58,8 +62,21 @@ class Desktop:
         )
         return asked.stdout.strip()
 
+    def focus(self) -> None:
+        """Waits for the window, and gives it the keys, which without a window manager nobody else does."""
+        found = self.until(lambda: self.tell("search", "--onlyvisible", "--name", f"^{TITLE}$"), "a window")
+        self.window = int(found.split()[0])
+        self.tell("windowfocus", str(self.window))
+
     def screen(self) -> np.ndarray:
         return np.asarray(ImageGrab.grab(xdisplay=self.environment["DISPLAY"]).convert("RGB"))
+
+    def has_picture(self) -> bool:
+        """Whether anything is drawn into the window before long."""
+        end = time.monotonic() + BLANK_SECONDS
+        while not (drawn := self.screen().std() > 10) and time.monotonic() < end:
+            time.sleep(0.1)
+        return bool(drawn)
 
     def until(self, found: Callable[[], Any], what: str) -> Any:
         end = time.monotonic() + PATIENCE
@@ -111,27 +128,30 @@ class Desktop:
         x11.XCloseDisplay(server)
 
 
-@pytest.fixture
-def desktop(sweep: Any, images: Path, display: str, tmp_path: Path) -> Iterator[Desktop]:
-    """The command with its window open and its first image shown; it prints into ``tmp_path / "log"``."""
+@contextmanager
+def started(command: list[str], display: str, **options: Any) -> Iterator[Desktop]:
+    """The desktop of a command that is started, and ended if it still runs. options: of Popen."""
     environment = {**os.environ, "DISPLAY": display, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
-    command = [sys.executable, "-m", "experiments.view", "--sweep", "tiny", "--results", str(sweep.results)]
-    command += ["--image", str(images), "--output", str(tmp_path / "out"), "--device", "cpu"]
-    with (
-        (tmp_path / "log").open("w") as told,
-        subprocess.Popen(command, env=environment, stdout=told, stderr=told) as viewer,
-    ):
-        opened = Desktop(environment, viewer)
+    with subprocess.Popen(command, env=environment, **options) as viewer:
         try:
-            opened.window = int(
-                opened.until(lambda: opened.tell("search", "--name", f"^{TITLE}$"), "a window").split()[0]
-            )
-            opened.until(lambda: opened.screen().std() > 10, "a picture")
-            opened.tell("windowfocus", str(opened.window))  # without a window manager nobody else gives it the keys
-            yield opened
+            yield Desktop(environment, viewer)
         finally:
             if viewer.poll() is None:
                 viewer.terminate()
+
+
+@pytest.fixture
+def desktop(sweep: Any, images: Path, display: str, tmp_path: Path) -> Iterator[Desktop]:
+    """The command with its window open and its first image shown; it prints into ``tmp_path / "log"``."""
+    command = [sys.executable, "-m", "experiments.view", "--sweep", "tiny", "--results", str(sweep.results)]
+    command += ["--image", str(images), "--output", str(tmp_path / "out"), "--device", "cpu"]
+    for _ in range(OPENINGS):
+        with (tmp_path / "log").open("w") as log, started(command, display, stdout=log, stderr=log) as opened:
+            opened.focus()
+            if opened.has_picture():
+                yield opened
+                return
+    raise AssertionError(f"{OPENINGS} windows, and no picture in any")
 
 
 @needs_x
@@ -147,15 +167,55 @@ def test_the_window_answers_real_keys(desktop: Desktop, images: Path, tmp_path: 
     shot = desktop.settled()
     desktop.press("Right", "Right")  # the last one is no image
     desktop.tell("key", "s")
+    # Of two keys that wait in a busy window OpenCV answers the last one.
+    desktop.until(lambda: "There is nothing to save" in log.read_text(), "an answer to s")
     desktop.tell("key", "q")
     assert desktop.viewer.wait(PATIENCE) == 0, log.read_text()
     if folder := os.environ.get("VIEWER_SCREENSHOTS"):
         cv2.imwrite(str(Path(folder) / "viewer.png"), shot[..., ::-1])
     printed = log.read_text()
-    assert "next image" in printed and "There is nothing to save" in printed and "Traceback" not in printed
+    assert "next image" in printed and "Traceback" not in printed
     assert {path.name for path in output.glob("*")} == {"1_mask.png", "1_view.png"}
     mask, image = (cv2.imread(str(path), cv2.IMREAD_UNCHANGED) for path in (output / "1_mask.png", images / "1.png"))
     assert mask.shape == image.shape[:2]
+
+
+BUSY = """
+import sys, time
+from pathlib import Path
+import cv2, torch
+from experiments.prediction import open_ensemble, select_runs
+from experiments.prediction.images.sources import find_images
+from experiments.prediction.images.truth import TrueMasks
+from experiments.viewer import Desk
+from experiments.viewer.window import look
+
+def read(path):
+    (output / "reading").touch()
+    while not (output / "pressed").exists():
+        time.sleep(0.05)
+    return cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+
+results, image, output = map(Path, sys.argv[1:])
+ensemble = open_ensemble(select_runs(results, "tiny"), torch.device("cpu"))
+look(Desk(ensemble, find_images([str(image)], output).sources, TrueMasks(), read), output, print, lambda: None)
+"""
+
+
+@needs_x
+@pytest.mark.slow
+def test_a_key_that_is_pressed_before_there_is_a_picture_counts(
+    sweep: Any, images: Path, display: str, tmp_path: Path
+) -> None:
+    output = tmp_path / "out"
+    output.mkdir()
+    command = [sys.executable, "-c", BUSY, str(sweep.results), str(images / "1.png"), str(output)]
+    with started(command, display, cwd=Path(__file__).parents[3]) as opened:
+        opened.until((output / "reading").exists, "an image that is being read")
+        opened.focus()
+        opened.tell("key", "q")
+        (output / "pressed").touch()
+        assert opened.viewer.wait(PATIENCE) == 0
 
 
 @needs_x

@@ -17,6 +17,8 @@ from utils.datasets.download import download
 from utils.datasets.phantom import Phantom
 from utils.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 # Where kagglehub looks for Kaggle when KAGGLE_API_ENVIRONMENT is TEST.
 PORT = 7777
 

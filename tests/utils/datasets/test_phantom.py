@@ -90,6 +90,7 @@ def test_contents_are_unique(dataset: Phantom) -> None:
     assert len({dataset.content(case) for case in dataset.cases()}) == 90
 
 
+@pytest.mark.slow
 def test_round_trip_through_the_layout_of_busi(dataset: Phantom, written: Path) -> None:
     busi = Busi(written)
     assert busi.classes == dataset.classes and busi.lesion_classes == dataset.lesion_classes

@@ -13,6 +13,7 @@ from experiments.figures.training.evolution import MOST_FRAMES, _frames_of, evol
 from experiments.figures.training.learning_curves import read_epochs
 
 
+@pytest.mark.slow
 def test_an_animation_has_a_frame_for_each_snapshot(gallery: Any) -> None:
     [figure, _] = [figure for figure in gallery.drawn.figures if figure.gif is not None]
     with Image.open(figure.gif) as image:

@@ -54,6 +54,7 @@ def test_torchscript_answers_as_the_ensemble_and_tells_how_it_is_fed(
     assert classes[0] == pytest.approx(expected.classes, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_a_file_that_answers_otherwise_is_not_written(
     sweep: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

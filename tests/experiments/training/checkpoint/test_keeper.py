@@ -16,6 +16,8 @@ import pytest
 from experiments.training.execution import Execution
 from experiments.training.spec import RunSpec
 
+pytestmark = pytest.mark.slow
+
 RARE = {"training.checkpoint_overhead": 1e-9, "training.epochs": 6}
 """Never due before the end."""
 RESULTS = ("best.pt", "cases.csv")

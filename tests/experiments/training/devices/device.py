@@ -18,7 +18,7 @@ class Device(LiveBytes):
         self._room = room
 
     def add(self, *tensors: Tensor) -> None:
-        """Counts tensors; raises torch.OutOfMemoryError where there is no room for them."""
-        super().add(*tensors)
+        """Counts tensors; raises torch.OutOfMemoryError where there is no room for them. Meta tensors take none."""
+        super().add(*(tensor for tensor in tensors if not tensor.is_meta))
         if self.now > self._room:
             raise torch.OutOfMemoryError(f"CUDA out of memory. {self.now} of {self._room} bytes are in use.\nSee ...")

@@ -20,8 +20,11 @@ from experiments.training.evaluation import (
     evaluate,
     inference_milliseconds,
     number,
+    scores,
 )
+from experiments.training.history.clock import PhaseClock
 from models.network import Output
+from utils.errors import UserError
 from utils.metrics import metric_names
 
 CPU = torch.device("cpu")
@@ -89,6 +92,30 @@ def test_results_in_cache_order_whatever_the_batches(bench: Any, batch_size: int
         assert one.scores == pytest.approx(other.scores, nan_ok=True)
         assert one.probabilities == pytest.approx(other.probabilities, abs=1e-6)
     assert ours.metrics == pytest.approx(theirs.metrics, nan_ok=True)
+
+
+@pytest.mark.parametrize("scorers", [1, 3])
+def test_threads_that_score_meanwhile_change_nothing(bench: Any, monkeypatch: pytest.MonkeyPatch, scorers: int) -> None:
+    monkeypatch.setattr(scores, "_WAITING_EACH", 2)  # fewer than there are cases
+    batches = Batches(CaseDataset(bench.cache, range(24)), 5, CPU)
+    network, clock = Darkness(), PhaseClock()
+    ours = evaluate(network, batches, bench.cache, native=True, keep=[3, 20], clock=clock, scorers=scorers)  # type: ignore[arg-type]
+    theirs = evaluate(network, batches, bench.cache, native=True, keep=[3, 20])  # type: ignore[arg-type]
+    assert repr(ours.cases) == repr(theirs.cases) and repr(ours.metrics) == repr(theirs.metrics)
+    assert {position: kept.tolist() for position, kept in ours.maps.items()} == {
+        position: kept.tolist() for position, kept in theirs.maps.items()
+    }
+    assert clock.spent()["metrics"] > 0
+
+
+def test_errors_of_the_network_and_of_threads_that_score_reach_the_caller(bench: Any) -> None:
+    network, batches = Darkness(), Batches(CaseDataset(bench.cache, range(24)), 5, CPU)
+    with pytest.raises(UserError, match="no such metric"):
+        evaluate(network, batches, bench.cache, native=True, options={"dise": {}}, scorers=2)  # type: ignore[arg-type]
+    with torch.no_grad():
+        network.slopes[:] = math.nan
+    with pytest.raises(NotFiniteError):
+        evaluate(network, batches, bench.cache, native=True, scorers=2)  # type: ignore[arg-type]
 
 
 def test_the_metrics_are_means_of_the_defined_cases(bench: Any) -> None:
