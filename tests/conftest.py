@@ -18,6 +18,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import torch
 
 PROJECT = Path(__file__).resolve().parents[1]
 
@@ -54,6 +55,11 @@ def pytest_collection_finish() -> None:
     """What was imported stays: no search for garbage looks through it again."""
     gc.freeze()
     gc.set_threshold(10_000)
+
+
+def pytest_runtest_setup() -> None:
+    """A test's random numbers are the same whichever tests ran before it, and in whichever process."""
+    torch.manual_seed(0)
 
 
 def _starts_ray(folder: Path) -> bool:
