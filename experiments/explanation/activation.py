@@ -88,9 +88,15 @@ class ActivationMaps:
             self._padded[images.shape] = padded_size(self.network, images)
         height, width = self._padded[images.shape]
         positive = np.maximum(weighted, 0).astype(np.float32)
-        enlarged = cv2.resize(positive, (width, height))[: images.shape[-2], : images.shape[-1]]
-        highest = float(enlarged.max())
-        return enlarged / np.float32(highest) if highest > 0 else enlarged
+        # Shares before it, too: ones are enlarged to ones, any other number to slightly uneven ones on some CPUs.
+        enlarged = cv2.resize(_shares(positive), (width, height))[: images.shape[-2], : images.shape[-1]]
+        return _shares(enlarged)
+
+
+def _shares(values: np.ndarray) -> np.ndarray:
+    """Of the largest value; as they are, where none is positive."""
+    highest = values.max()
+    return values / highest if highest > 0 else values
 
 
 def _package(method: Method) -> tuple[Any, Any]:
