@@ -136,10 +136,12 @@ def test_another_space_or_template_starts_over_and_goes_back(start: Start) -> No
 
 @pytest.mark.slow
 def test_what_the_runs_came_to_changes_what_is_drawn_only_for_tpe(start: Start) -> None:
-    later = {}
+    later: dict[tuple[str, str], list[str]] = {}
     for sampler in ("tpe", "random"):
         for outcome in ("high", "low", "failed", "undefined", "half"):
-            search, ledger = start(GRID, f"search.sampler={sampler}", results=f"{sampler} {outcome}")
+            search, ledger = start(
+                GRID, f"search.sampler={sampler}", "search.samples=12", results=f"{sampler} {outcome}"
+            )
             for index in range(10):
                 planned = search.draw()
                 assert planned is not None
@@ -150,11 +152,10 @@ def test_what_the_runs_came_to_changes_what_is_drawn_only_for_tpe(start: Start) 
                     write(
                         ledger, planned, fold, None if undefined else score, best and outcome == "failed" and fold == 1
                     )
-            planned = search.draw()
-            assert planned is not None
-            later[sampler, outcome] = planned.id
-    assert len({later["random", outcome] for outcome in ("high", "low", "failed", "undefined", "half")}) == 1
-    assert len({later["tpe", outcome] for outcome in ("high", "low", "failed", "half")}) >= 3
+            # Several: which of a sampler's few candidates is the best may well be the same after another outcome.
+            later[sampler, outcome] = [planned.id for _ in range(10) if (planned := search.draw()) is not None]
+    assert len({tuple(later["random", outcome]) for outcome in ("high", "low", "failed", "undefined", "half")}) == 1
+    assert len({tuple(later["tpe", outcome]) for outcome in ("high", "low", "failed", "half")}) >= 3
     # An undefined objective and a failed fold are one to the sampler: it failed.
     assert later["tpe", "failed"] == later["tpe", "undefined"]
 

@@ -3,12 +3,14 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import segmentation_models_pytorch as smp
 import timm
 import torch
 import torchvision
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from models.encoders import check_encoder, encoder_names
 from models.encoders.building import build_encoder
@@ -55,6 +57,31 @@ def test_importing_the_registries_imports_torch_but_neither_smp_nor_timm() -> No
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+class Drawn(TorchDispatchMode):
+    """Counts the random numbers that are drawn under it."""
+
+    numbers = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in (torch.ops.aten.normal_.default, torch.ops.aten.uniform_.default) and not args[0].is_meta:
+            self.numbers += args[0].numel()
+        return func(*args, **(kwargs or {}))
+
+
+def test_nothing_is_drawn_for_the_classifier_that_a_vgg_is_cut_from_and_the_features_are_torchvisions() -> None:
+    with Drawn() as drawn:
+        encoder = build_encoder("vgg11_bn")
+    assert isinstance(encoder, torch.nn.Module)
+    own = [*encoder.parameters(), *encoder.buffers()]
+    weights = sum(tensor.numel() for tensor in own)
+    assert weights < drawn.numbers < 2.1 * weights, "torchvision draws weights twice"
+    assert {tensor.device.type for tensor in own} == {"cpu"}
+    whole = torchvision.models.vgg11_bn(weights=None)
+    images = torch.rand(1, 3, 64, 64)
+    encoder.load_state_dict(whole.state_dict())
+    assert torch.equal(encoder.eval()(images)[-1], whole.eval().features(images))
 
 
 @pytest.mark.parametrize("name", ["resnet18", "shufflenet_v2_x1_0", "tu-convnext_atto", "tu-resnet18.a1_in1k"])
