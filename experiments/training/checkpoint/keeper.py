@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from experiments.training.checkpoint.file import load, save
 from experiments.training.checkpoint.pace import Pace
@@ -37,10 +37,14 @@ class Keeper:
         return self._pace.due
 
     def set_best(self, network: nn.Module, epoch: int) -> None:
-        """The network after this epoch is the best so far; to be written with the next ``last.pt``."""
+        """The network after this epoch is the best so far; to be written with the next ``last.pt``.
+
+        It takes the room of the one that waited before: memory that is new to a process costs more than the copy.
+        """
+        room: Mapping[str, Tensor] = self._waiting["network"] if self._waiting else {}
         state = network.state_dict()  # an ordered dict that knows the versions of modules; kept as such
         for name, value in state.items():
-            state[name] = value.to("cpu", copy=True)
+            state[name] = room[name].copy_(value) if name in room else value.to("cpu", copy=True)
         self._waiting = {"network": state, "epoch": epoch}
 
     def write(self, state: Mapping[str, Any], best: Mapping[str, Any] | None = None, ended: bool = False) -> None:

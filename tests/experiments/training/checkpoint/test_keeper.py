@@ -12,9 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+from experiments.training.checkpoint import Keeper, Pace
 from experiments.training.execution import Execution
 from experiments.training.spec import RunSpec
+from models.memory import LiveBytes
 
 pytestmark = pytest.mark.slow
 
@@ -91,6 +94,24 @@ def test_an_epoch_that_is_broken_off_is_not_kept(bench: Any, tmp_path: Path) -> 
         signal.signal(signal.SIGALRM, before)
     execution.close()
     assert not (spec.folder / "last.pt").exists()
+
+
+def test_a_better_network_takes_the_room_of_the_one_that_waited(tmp_path: Path) -> None:
+    keeper = Keeper(tmp_path, {}, torch.device("cpu"), Pace(1e-9, 1))
+    network = torch.nn.Sequential(torch.nn.Linear(512, 512), torch.nn.BatchNorm1d(512))
+    sizes = []
+    with LiveBytes() as live, torch.no_grad():
+        for epoch in (1, 2, 3):
+            for value in network.state_dict().values():
+                value.fill_(epoch)
+            keeper.set_best(network, epoch)
+            sizes.append(live.peak)
+            network[0].weight.fill_(9)
+    assert sizes[0] > 1e6 and sizes[1:] == sizes[:1] * 2
+    keeper.write({"history": []})
+    best = keeper.best()
+    assert best is not None and best["epoch"] == 3
+    assert {float(value.float().mean()) for value in best["network"].values()} == {3.0}
 
 
 @contextmanager
