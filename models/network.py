@@ -66,7 +66,8 @@ class Network(nn.Module):
     batch_norm_momentum: how fast running statistics follow, for every batch normalisation; None keeps each part's own.
 
     Every layer exists after construction, and under `torch.manual_seed` the initial weights are always the same: for
-    decoders that smp initialises, those of smp's own model built with the same seed.
+    decoders that smp initialises, those of smp's own model built with the same seed. Only VGG's are others of the same
+    distribution: smp draws those of its classifier, too, before it drops that.
     Raises UserError where the parts do not fit together, pydantic's ValidationError for wrong options.
     """
 

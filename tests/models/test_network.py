@@ -14,7 +14,7 @@ def network(encoder: str = "resnet18", decoder: str = "unet", seed: int = 0, **o
     return Network(encoder, (decoder, options), classes=3)
 
 
-@pytest.mark.parametrize("encoder", ["resnet18", "mit_b0", pytest.param("vgg11_bn", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("encoder", ["resnet18", "mit_b0", pytest.param("densenet121", marks=pytest.mark.slow)])
 def test_under_one_seed_it_is_smps_own_unet(encoder: str) -> None:
     torch.manual_seed(7)
     reference = smp.Unet(encoder, encoder_weights=None, classes=1, aux_params={"classes": 3, "dropout": 0.2})
@@ -29,6 +29,28 @@ def test_under_one_seed_it_is_smps_own_unet(encoder: str) -> None:
         output = model.eval()(images)
     assert torch.equal(output.masks, masks)
     assert torch.equal(output.labels, labels)
+
+
+def test_a_vgg_starts_from_the_distribution_of_smps_and_answers_as_smps_with_its_weights() -> None:
+    """Not from its numbers, under one seed: none are drawn for the classifier that smp drops."""
+    torch.manual_seed(7)
+    reference = smp.Unet("vgg11_bn", encoder_weights=None, classes=1, aux_params={"classes": 3, "dropout": 0.2})
+    model = network("vgg11_bn")
+    own, theirs = model.state_dict(), reference.state_dict()
+    assert len(own) == len(theirs)
+    for (name, a), b in zip(own.items(), theirs.values(), strict=True):
+        assert a.shape == b.shape and a.dtype == b.dtype, name
+        if a.numel() > 1000:
+            assert float(a.std()) == pytest.approx(float(b.std()), rel=0.1), name
+            assert abs(float(a.mean() - b.mean())) < 0.1 * float(b.std()), name
+        elif not name.endswith(("weight", "bias")):
+            assert torch.equal(a, b), name
+    model.load_state_dict(dict(zip(own, theirs.values(), strict=True)))
+    images = torch.rand(2, 3, 64, 96)
+    with torch.inference_mode():
+        masks, labels = reference.eval()((images - model.mean) / model.std)
+        output = model.eval()(images)
+    assert torch.equal(output.masks, masks) and torch.equal(output.labels, labels)
 
 
 SMP_MODELS = {

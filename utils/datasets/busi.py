@@ -85,9 +85,9 @@ class Busi(FileDataset):
                 fault = f"{label}/ leads to {(folder / label).resolve()}, outside of it; put the folder itself there"
                 raise self._refused(folder, fault)
 
-    def _homes(self, path: Path) -> Iterable[Path]:
+    def _homes(self, folder: Path) -> Iterable[Path]:
         # The folder of the class folders may be a link itself, as the root may.
-        return (*super()._homes(path), path.parents[1])
+        return (*super()._homes(folder), folder.parent)
 
 
 def _pngs(folder: Path) -> tuple[dict[str, Path], dict[str, list[Path]]]:

@@ -35,4 +35,4 @@ def resize_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     coverage = resize_image(mask * np.uint8(255), size)
     most = int(coverage.max())
     # 255 / 2 is no integer: 128 is the first value above it.
-    return (coverage >= min(128, max(most, 1))).astype(np.uint8)
+    return (coverage >= min(128, max(most, 1))).view(np.uint8)

@@ -37,7 +37,7 @@ class FileDataset:
 
     def __init__(self, root: Path | None) -> None:
         self.root = None if root is None else Path(root)
-        self._resolved: dict[Path, Path] = {}
+        self._ours: dict[Path, bool] = {}
 
     def cases(self) -> list[Case]:
         """All cases, sorted by id. Raises UserError when the root is missing or has another layout."""
@@ -121,24 +121,28 @@ class FileDataset:
     def _name(self) -> str:
         return type(self).__name__
 
-    def _homes(self, path: Path) -> Iterable[Path]:
-        """The folders that a file of the dataset may lie in."""
+    def _homes(self, folder: Path) -> Iterable[Path]:
+        """The folders that the files in a folder of the dataset may lie in."""
         return () if self.root is None else (self.root,)
 
     def _inside(self, path: Path) -> Path:
         """The path of a file of the dataset. Raises OSError where a link leads it out of the dataset's folder."""
         if self.root is None or not path.exists():
             return path
-        real = path.resolve() if path.is_symlink() else self._real(path.parent) / path.name
-        if any(real.is_relative_to(self._real(home)) for home in self._homes(path)):
+        folder = path.parent
+        if path.is_symlink():
+            inside = self._is_ours(folder, path.resolve())
+        else:
+            if folder not in self._ours:  # asked once: every file would pay for it again, while all other threads wait
+                self._ours[folder] = self._is_ours(folder, folder.resolve())
+            inside = self._ours[folder]
+        if inside:
             return path
-        raise OSError(f"{path}: leads to {real}, outside of dataset.root; put the file itself there")
+        raise OSError(f"{path}: leads to {path.resolve()}, outside of dataset.root; put the file itself there")
 
-    def _real(self, folder: Path) -> Path:
-        """Where a folder really is. Asked once: every file would pay for it again, while all other threads wait."""
-        if folder not in self._resolved:
-            self._resolved[folder] = folder.resolve()
-        return self._resolved[folder]
+    def _is_ours(self, folder: Path, real: Path) -> bool:
+        """Whether a place is in one of the homes of the files in this folder."""
+        return any(real.is_relative_to(home.resolve()) for home in self._homes(folder))
 
     def _refused(self, folder: Path | None, fault: str) -> UserError:
         """The error of a root that is not what it should be."""

@@ -87,6 +87,7 @@ def build_cache(
             numbered = dataset if isinstance(dataset, KnowsInstances) else None
             prepare = partial(_prepare, dataset, numbered, parts, image_size)
             _write(temporary, dataset, cases, image_size, _in_order(pool, prepare, cases, 4 * workers), on_progress)
+            write_manifest(temporary, [case.id for case in cases], dataset.classes, _told(cases), pool.map)
             install(temporary, place)
     return place
 
@@ -203,7 +204,7 @@ def _write(
     results: Iterator[_Prepared | Problem],
     on_progress: Callable[[int, int], object] | None,
 ) -> None:
-    """All files of a cache. Raises UserError with the problems of all cases, if there are any."""
+    """All files of a cache but its manifest. Raises UserError with the problems of all cases, if there are any."""
     problems: list[Problem] = []
     sizes: list[tuple[int, int]] = []
     offsets = [0]
@@ -232,7 +233,6 @@ def _write(
     np.save(folder / "labels.npy", np.array([dataset.classes.index(case.label) for case in cases], np.int64))
     np.save(folder / "sizes.npy", np.array(sizes, np.int64))
     np.save(folder / "offsets.npy", np.array(offsets, np.int64))
-    write_manifest(folder, [case.id for case in cases], dataset.classes, _told(cases))
 
 
 def _told(cases: Sequence[Case]) -> dict[str, list[Any]]:

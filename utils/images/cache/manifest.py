@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +21,20 @@ INSTANCES = "native_instances.u16"
 
 
 def write_manifest(
-    folder: Path, ids: Sequence[str], classes: Sequence[str], told: Mapping[str, Sequence[Any]] | None = None
+    folder: Path,
+    ids: Sequence[str],
+    classes: Sequence[str],
+    told: Mapping[str, Sequence[Any]] | None = None,
+    each: Callable[[Callable[[Path], str], Sequence[Path]], Iterable[str]] = map,
 ) -> None:
     """States the size and hash of every file in `folder`, beside ids and classes.
 
-    told: what else is known of the cases, a list in their order for each name.
+    told: what else is known of the cases, a list in their order for each name. each: `map`, or that of a pool, whose
+    threads then hash at the same time.
     """
-    files = {
-        path.name: {"bytes": path.stat().st_size, "sha256": file_digest(path)} for path in sorted(folder.iterdir())
-    }
+    paths = sorted(folder.iterdir())
+    hashes = zip(paths, each(file_digest, paths), strict=True)
+    files = {path.name: {"bytes": path.stat().st_size, "sha256": sha256} for path, sha256 in hashes}
     manifest: dict[str, Any] = {
         "format": FORMAT_VERSION,
         "opencv": cv2.__version__,
