@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 import cv2
 import numpy as np
@@ -27,6 +27,12 @@ from utils.images.preprocessing import PREPROCESSING, PREPROCESSING_VERSION, che
 from utils.images.resizing import resize_image, resize_mask
 
 Parts = Sequence[tuple[str, Mapping[str, Any]]]
+
+_Result = TypeVar("_Result")
+
+_AT_A_TIME = 8
+"""The most cases that a thread takes at once: if threads wait for each other after every one, a tenth of their time
+is lost."""
 
 
 def cache_key(
@@ -75,7 +81,10 @@ def build_cache(
     folder.mkdir(parents=True, exist_ok=True)
     remove_abandoned(folder)
     with ThreadPoolExecutor(workers, thread_name_prefix="image-cache") as pool:
-        contents = dict(zip((case.id for case in cases), pool.map(dataset.content, cases), strict=True))
+        # So few that no thread is left with many when the others are done.
+        at_a_time = min(_AT_A_TIME, len(cases) // (16 * workers)) or 1
+        hashes = _in_order(pool, dataset.content, cases, workers, 4 * at_a_time)
+        contents = dict(zip((case.id for case in cases), hashes, strict=True))
         place = folder / cache_key(contents, parts, image_size, dataset.classes)
         if place.exists():
             fault = fault_of(place)
@@ -86,7 +95,8 @@ def build_cache(
             # Asked once: looking for a protocol's methods takes as long as hashing a file.
             numbered = dataset if isinstance(dataset, KnowsInstances) else None
             prepare = partial(_prepare, dataset, numbered, parts, image_size)
-            _write(temporary, dataset, cases, image_size, _in_order(pool, prepare, cases, 4 * workers), on_progress)
+            prepared = _in_order(pool, prepare, cases, workers, at_a_time)
+            _write(temporary, dataset, cases, image_size, prepared, on_progress)
             write_manifest(temporary, [case.id for case in cases], dataset.classes, _told(cases), pool.map)
             install(temporary, place)
     return place
@@ -140,20 +150,28 @@ def _check_cases(dataset: Dataset, cases: Sequence[Case]) -> None:
 
 
 def _in_order(
-    pool: ThreadPoolExecutor, function: Callable[[Case], _Prepared | Problem], cases: Iterable[Case], window: int
-) -> Iterator[_Prepared | Problem]:
-    """Results in the order of the cases, with at most `window` of them under way: memory stays bounded."""
-    waiting: deque[Future[_Prepared | Problem]] = deque()
+    pool: ThreadPoolExecutor,
+    function: Callable[[Case], _Result],
+    cases: Sequence[Case],
+    workers: int,
+    at_a_time: int,
+) -> Iterator[_Result]:
+    """Results in the order of the cases, with only some of them under way: memory stays bounded."""
+    waiting: deque[Future[list[_Result]]] = deque()
     try:
-        for case in cases:
-            waiting.append(pool.submit(function, case))
-            if len(waiting) >= window:
-                yield waiting.popleft().result()
+        for first in range(0, len(cases), at_a_time):
+            waiting.append(pool.submit(_each, function, cases[first : first + at_a_time]))
+            if len(waiting) > 2 * workers:
+                yield from waiting.popleft().result()
         while waiting:
-            yield waiting.popleft().result()
+            yield from waiting.popleft().result()
     finally:
         for future in waiting:
             future.cancel()
+
+
+def _each(function: Callable[[Case], _Result], cases: Sequence[Case]) -> list[_Result]:
+    return [function(case) for case in cases]
 
 
 class _Images:
