@@ -68,6 +68,6 @@ class _ValuelessMatrices(TorchFunctionMode):
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = dict(kwargs or {})
-        if func is torch.empty and isinstance(args[0], tuple) and len(args[0]) == 2:
+        if func is torch.empty and args and isinstance(args[0], tuple) and len(args[0]) == 2:
             kwargs["device"] = "meta"
         return func(*args, **kwargs)
