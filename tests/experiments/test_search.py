@@ -154,6 +154,7 @@ def test_what_the_runs_came_to_changes_what_is_drawn_only_for_tpe(start: Start) 
                     )
             # Several: which of a sampler's few candidates is the best may well be the same after another outcome.
             later[sampler, outcome] = [planned.id for _ in range(10) if (planned := search.draw()) is not None]
+    assert {len(ids) for ids in later.values()} == {10}
     assert len({tuple(later["random", outcome]) for outcome in ("high", "low", "failed", "undefined", "half")}) == 1
     assert len({tuple(later["tpe", outcome]) for outcome in ("high", "low", "failed", "half")}) >= 3
     # An undefined objective and a failed fold are one to the sampler: it failed.
